@@ -1,0 +1,53 @@
+"""Make the performance of a software dataplane a test assertion.
+
+Everything that a test file needs is here, imported when it is first used: pytest loads this package at
+every start, also where no test uses it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_nfv.errors import NfvError as NfvError
+    from pytest_nfv.model.goal import SearchGoal as SearchGoal
+    from pytest_nfv.model.topology import P2P as P2P
+    from pytest_nfv.model.topology import VSwitch as VSwitch
+    from pytest_nfv.model.verdict import Verdict as Verdict
+    from pytest_nfv.units import BitRate as BitRate
+    from pytest_nfv.units import Duration as Duration
+    from pytest_nfv.units import FrameSize as FrameSize
+    from pytest_nfv.units import Gbps_l1 as Gbps_l1
+    from pytest_nfv.units import Gbps_l2 as Gbps_l2
+    from pytest_nfv.units import Link as Link
+    from pytest_nfv.units import Mbps_l1 as Mbps_l1
+    from pytest_nfv.units import Mbps_l2 as Mbps_l2
+    from pytest_nfv.units import Mpps as Mpps
+    from pytest_nfv.units import PacketRate as PacketRate
+    from pytest_nfv.units import kpps as kpps
+    from pytest_nfv.units import line_rate as line_rate
+    from pytest_nfv.units import ms as ms
+    from pytest_nfv.units import pps as pps
+    from pytest_nfv.units import s as s
+    from pytest_nfv.units import us as us
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "NfvError": "errors",
+    "SearchGoal": "model.goal",
+    "P2P": "model.topology",
+    "VSwitch": "model.topology",
+    "Verdict": "model.verdict",
+}
+_UNITS = (
+    "BitRate Duration FrameSize Gbps_l1 Gbps_l2 Link Mbps_l1 Mbps_l2 Mpps PacketRate kpps line_rate ms pps s us"
+)
+_HOME |= dict.fromkeys(_UNITS.split(), "units")
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'pytest_nfv' has no attribute {name!r}")
+    return getattr(import_module(f"pytest_nfv.{_HOME[name]}"), name)

@@ -1,0 +1,1 @@
+"""Layer 3: traffic generators, one file each; `DRIVERS` names them."""

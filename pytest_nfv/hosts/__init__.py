@@ -1,0 +1,1 @@
+"""Layer 2: where commands run, and what a host is and can do."""

@@ -1,0 +1,1 @@
+"""Layer 1: frozen, validated declarations and results."""

@@ -1,0 +1,139 @@
+"""What a test gets back: a gate's ruling, or a search's number, with every trial behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import total_ordering
+
+from pytest_nfv.errors import UnitError
+from pytest_nfv.model.goal import SearchGoal
+from pytest_nfv.model.trial import Latency, TrialResult
+from pytest_nfv.model.verdict import Ruling, Verdict
+from pytest_nfv.units import PacketRate
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What was measured, in the words of records and texts.
+
+    Attributes:
+        testbed: its name: `local`.
+        topology: the topology's text: `P2P(linux-bridge)`.
+        vswitch: the driver's name; link: the link that line rate means here.
+        frame_size: octets with FCS.
+        simulated: from the simulated device.
+        notes: what a reader must know beside every figure: `oversubscribed`, `device core not pinned`.
+    """
+
+    testbed: str
+    topology: str
+    vswitch: str
+    link: str
+    frame_size: int
+    simulated: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Whether one load is sustained: truthy when it is.
+
+    Attributes:
+        target: the load in question, per direction.
+        ruling: PASS or FAIL; a measurement that stayed invalid is raised, not returned.
+    """
+
+    subject: Subject
+    goal: SearchGoal
+    target: PacketRate
+    ruling: Ruling
+    trials: tuple[TrialResult, ...]
+
+    def __bool__(self) -> bool:
+        return self.ruling.verdict is Verdict.PASS
+
+    def __repr__(self) -> str:
+        return f"<{self.ruling.verdict}: {self.subject.topology} at {self.target}>"
+
+
+@total_ordering
+@dataclass(frozen=True, slots=True, eq=False)
+class Throughput:
+    """The highest load found to be sustained; compares with a `PacketRate` and with nothing else.
+
+    Attributes:
+        rate: conditional throughput per direction: what was forwarded at the highest load that met the goal.
+        lower_pps: highest load known to be sustained; upper_pps: lowest load known not to be, None where the
+            search met its own ceiling first.
+        limited_by: what set the ceiling of the search, where it was met: `link`, `generator`; "" otherwise.
+        method: `rfc2544`, `tst009`.
+    """
+
+    subject: Subject
+    goal: SearchGoal
+    method: str
+    rate: PacketRate
+    lower_pps: float
+    upper_pps: float | None
+    trials: tuple[TrialResult, ...]
+    limited_by: str = ""
+
+    def _rate_of(self, other: object) -> float:
+        if isinstance(other, Throughput):
+            return other.rate.pps
+        if isinstance(other, PacketRate):
+            return other.pps
+        raise UnitError(f"cannot compare {self!r} with {other!r}: accepted: a packet rate such as 400 * kpps")
+
+    def __lt__(self, other: object) -> bool:
+        return self.rate.pps < self._rate_of(other)
+
+    def __eq__(self, other: object) -> bool:
+        return self.rate.pps == self._rate_of(other)
+
+    def __hash__(self) -> int:
+        return hash(self.rate.pps)
+
+    def __repr__(self) -> str:
+        return f"<throughput of {self.subject.topology}: {self.rate}>"
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyResult:
+    """One-way latency at one load.
+
+    Attributes:
+        offered: the load, per direction.
+        latency: one summary per direction; the worst one answers the properties.
+    """
+
+    subject: Subject
+    offered: PacketRate
+    latency: tuple[Latency, ...]
+    trials: tuple[TrialResult, ...] = field(repr=False)
+
+    def percentile_us(self, percentile: float) -> float:
+        """Return one percentile of the worst direction, in microseconds.
+
+        Raises:
+            UnitError: a percentile that was not kept.
+        """
+        kept = sorted(self.latency[0].percentiles_ns)
+        if percentile not in kept:
+            raise UnitError(f"percentile {percentile!r}: kept: {', '.join(f'{p:g}' for p in kept)}")
+        return max(one.percentiles_ns[percentile] for one in self.latency) / 1e3
+
+    @property
+    def median_us(self) -> float:
+        """Median, in microseconds."""
+        return self.percentile_us(50.0)
+
+    @property
+    def p99_us(self) -> float:
+        """99th percentile, in microseconds."""
+        return self.percentile_us(99.0)
+
+    @property
+    def mean_us(self) -> float:
+        """Mean, in microseconds."""
+        return max(one.mean_ns for one in self.latency) / 1e3

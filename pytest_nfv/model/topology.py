@@ -1,0 +1,89 @@
+"""Topologies: roles and how they are joined, with no word about machines or cores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
+
+from pytest_nfv.errors import ConfigurationError
+from pytest_nfv.model.trial import Direction
+
+
+@dataclass(frozen=True, slots=True)
+class VSwitch:
+    """A switch by its driver's name, with what that driver is told.
+
+    Attributes:
+        name: a row of the driver table: `linux-bridge`.
+        settings: (key, value) pairs that the driver understands; hashable, so that equal deployments are shared.
+    """
+
+    name: str
+    settings: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ConfigurationError("a vSwitch needs a name")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Topology(Protocol):
+    """What a test declares. A topology is hashable: equal ones share a deployment.
+
+    Attributes:
+        kind: the topology's short name, for records and texts: `P2P`.
+        generator_ports: how many generator ports it takes.
+    """
+
+    kind: ClassVar[str]
+
+    @property
+    def vswitch(self) -> VSwitch: ...
+
+    @property
+    def generator_ports(self) -> int: ...
+
+    @property
+    def directions(self) -> tuple[Direction, ...]: ...
+
+
+def _vswitch(kind: str, value: object) -> VSwitch:
+    if isinstance(value, str):
+        return VSwitch(value)
+    if not isinstance(value, VSwitch):
+        raise ConfigurationError(f"{kind}({value!r}): accepted: a VSwitch or a switch's name")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class P2P:
+    """Generator port, switch, generator port (the P2P of ETSI TST009 and OPNFV VSPERF).
+
+    Attributes:
+        vswitch: the device under test; a driver's name is taken too.
+        bidirectional: load both ways at once, each at the offered load.
+    """
+
+    kind: ClassVar[str] = "P2P"
+
+    vswitch: VSwitch
+    bidirectional: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "vswitch", _vswitch(self.kind, self.vswitch))
+
+    def __str__(self) -> str:
+        return f"P2P({self.vswitch}{', both ways' if self.bidirectional else ''})"
+
+    @property
+    def generator_ports(self) -> int:
+        """Two: one before the switch, one behind."""
+        return 2
+
+    @property
+    def directions(self) -> tuple[Direction, ...]:
+        """The ways that are loaded."""
+        one_way = (Direction(0, 1),)
+        return (*one_way, Direction(1, 0)) if self.bidirectional else one_way

@@ -1,0 +1,242 @@
+"""One trial: what was offered, what came back, and everything that says whether to believe it.
+
+Counts and durations are kept; rates and ratios are derived. "Per direction" means per ordered pair of
+generator ports; "aggregate" is the sum over directions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pytest_nfv.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class Direction:
+    """One way through the system under test: out of generator port `tx`, back into `rx`."""
+
+    tx: int
+    rx: int
+
+    def __str__(self) -> str:
+        return f"{self.tx}>{self.rx}"
+
+
+@dataclass(frozen=True, slots=True)
+class TrialSpec:
+    """What a trial shall offer.
+
+    Attributes:
+        frame_size: octets with FCS.
+        rate_pps: intended load per direction.
+        duration_s: how long frames are offered.
+        directions: the ways that are loaded at the same time.
+    """
+
+    frame_size: int
+    rate_pps: float
+    duration_s: float
+    directions: tuple[Direction, ...] = (Direction(0, 1),)
+
+    def __post_init__(self) -> None:
+        if not self.rate_pps > 0:
+            raise ConfigurationError(f"offered load {self.rate_pps!r} pps: accepted: above 0")
+        if not self.duration_s > 0:
+            raise ConfigurationError(f"trial duration {self.duration_s!r} s: accepted: above 0")
+        if not self.directions:
+            raise ConfigurationError("a trial needs at least one direction")
+
+    @property
+    def intended_frames(self) -> int:
+        """Frames per direction that the intended load comes to."""
+        return max(1, round(self.rate_pps * self.duration_s))
+
+
+@dataclass(frozen=True, slots=True)
+class FlowCounts:
+    """Frames of one direction, each counted in exactly one way.
+
+    Attributes:
+        intended: frames that the load called for.
+        sent: frames that left the generator, or were refused by the device's full ring (they were offered).
+        received: frames of this direction that came back for the first time, out of order or not, intact.
+        duplicated: further copies of frames that had come back already (RFC 5560).
+        reordered: frames that came back after one with a higher sequence number (RFC 4737); part of `received`.
+        corrupted: frames of ours with a bit changed; not part of `received`.
+        foreign: frames at the receiving port that are not ours.
+    """
+
+    direction: Direction
+    intended: int
+    sent: int
+    received: int
+    duplicated: int = 0
+    reordered: int = 0
+    corrupted: int = 0
+    foreign: int = 0
+
+    @property
+    def not_sent(self) -> int:
+        """Frames that the generator owed and did not offer; never counted as lost."""
+        return self.intended - self.sent
+
+    @property
+    def lost(self) -> int:
+        """Frames sent that never came back intact."""
+        return self.sent - self.received
+
+    @property
+    def loss_ratio(self) -> float:
+        """Lost over sent (RFC 2544 section 26.3); 0 where nothing was sent."""
+        return self.lost / self.sent if self.sent else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """One-way latency of one direction, in nanoseconds, of the sampled frames.
+
+    Attributes:
+        samples: how many frames were sampled.
+        percentiles_ns: percentile (50.0, 99.0, ...) to latency.
+        floor_ns: median of the generator wired to itself on the same kind of port; None where not calibrated.
+    """
+
+    direction: Direction
+    samples: int
+    min_ns: float
+    mean_ns: float
+    max_ns: float
+    percentiles_ns: Mapping[float, float]
+    jitter_ns: float = 0.0
+    floor_ns: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One place on a direction's way, with what counters there said during the trial.
+
+    Attributes:
+        place: where, in the order of the way: `generator port 0 tx`, `s0 rx`, `s1 tx`, `generator port 1 rx`.
+        frames: frames that passed here.
+        drops: frames dropped here, by reason in the counter's own words.
+    """
+
+    direction: Direction
+    place: str
+    frames: int
+    drops: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CoreUse:
+    """Processor time of one core during a trial, as the kernel accounts it.
+
+    Attributes:
+        role: `device` or `generator`.
+        wall_s: the span that the other values are parts of.
+    """
+
+    role: str
+    core: int
+    wall_s: float
+    user_s: float
+    system_s: float
+    softirq_s: float
+    steal_s: float
+
+    @property
+    def busy(self) -> float:
+        """Share of the span that the core worked for us or others, steal left out (0 to 1)."""
+        return min(1.0, (self.user_s + self.system_s + self.softirq_s) / self.wall_s)
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadUse:
+    """Processor time and run delay (runnable but not running) of one thread of a component."""
+
+    role: str
+    name: str
+    cpu_s: float
+    run_delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratorHealth:
+    """How well the generator did its own work.
+
+    Attributes:
+        longest_stall_s: longest span in which it neither sent nor received, though it should have.
+        stall_limit_s: the span that buffers at this load hide; a longer stall may lose frames by itself.
+        receive_overruns: frames that its own receive rings had no room for.
+        cpu_s: processor time it used; involuntary_switches: how often it was pushed off its core.
+    """
+
+    longest_stall_s: float = 0.0
+    stall_limit_s: float = 0.0
+    receive_overruns: int = 0
+    cpu_s: float = 0.0
+    involuntary_switches: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TrialResult:
+    """What one trial showed.
+
+    Attributes:
+        started_at: seconds since the epoch.
+        offered_for_s: span between the first and the last frame offered, one frame gap added.
+        settle_s: how long after the last frame the counters were still moving.
+        invalid: why nothing can be learnt from it; empty means valid.
+        disturbed: what the machine took from the device meanwhile; does not make it invalid by itself.
+        simulated: it comes from the simulated device.
+    """
+
+    spec: TrialSpec
+    flows: tuple[FlowCounts, ...]
+    offered_for_s: float
+    settle_s: float = 0.0
+    started_at: float = 0.0
+    hops: tuple[Hop, ...] = ()
+    latency: tuple[Latency, ...] = ()
+    cores: tuple[CoreUse, ...] = ()
+    threads: tuple[ThreadUse, ...] = ()
+    generator: GeneratorHealth = field(default_factory=GeneratorHealth)
+    invalid: tuple[str, ...] = ()
+    disturbed: tuple[str, ...] = ()
+    simulated: bool = False
+
+    @property
+    def valid(self) -> bool:
+        """Whether the trial says something about the device."""
+        return not self.invalid
+
+    @property
+    def sent(self) -> int:
+        """Frames offered, aggregate."""
+        return sum(flow.sent for flow in self.flows)
+
+    @property
+    def received(self) -> int:
+        """Frames that came back intact for the first time, aggregate."""
+        return sum(flow.received for flow in self.flows)
+
+    @property
+    def lost(self) -> int:
+        """Frames lost, aggregate."""
+        return self.sent - self.received
+
+    @property
+    def loss_ratio(self) -> float:
+        """The worst direction's loss ratio: one lossy way is not excused by a good one."""
+        return max(flow.loss_ratio for flow in self.flows)
+
+    @property
+    def offered_pps(self) -> float:
+        """Offered load per direction: the least offered one."""
+        return min(flow.sent for flow in self.flows) / self.offered_for_s
+
+    @property
+    def forwarded_pps(self) -> float:
+        """Forwarding rate per direction at this load (RFC 2285 section 3.6.1): the worst direction's."""
+        return min(flow.received for flow in self.flows) / self.offered_for_s

@@ -1,0 +1,1 @@
+"""Layer 3: network functions, one file an engine."""

@@ -1,0 +1,1 @@
+"""Layer 3: switch drivers, one file each."""

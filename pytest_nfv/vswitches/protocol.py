@@ -1,0 +1,79 @@
+"""The contract of a switch driver."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
+
+from pytest_nfv.hosts.protocol import Host
+from pytest_nfv.model.offer import PortSpec
+
+
+@dataclass(frozen=True, slots=True)
+class PortCounters:
+    """Counters of one switch port since it was made.
+
+    Attributes:
+        port: index of the generator port that it faces.
+        name: the port's own name, for texts.
+        rx_frames: frames taken in from the generator; tx_frames: frames put out to it.
+        rx_drops, tx_drops: frames dropped on that side, by reason in the counter's own words.
+    """
+
+    port: int
+    name: str
+    rx_frames: int
+    tx_frames: int
+    rx_drops: dict[str, int] = field(default_factory=dict)
+    tx_drops: dict[str, int] = field(default_factory=dict)
+
+
+class VSwitchDriver(Protocol):
+    """One kind of switch, private to the run.
+
+    A driver is made for one deployment: `Driver(settings)`, `start`, any number of trials, `stop`.
+    """
+
+    name: ClassVar[str]
+
+    @classmethod
+    def probe(cls, host: Host) -> str:
+        """Return the version found on `host`.
+
+        Raises:
+            CapabilityMissing: it cannot run there; says what is missing and how to get it.
+        """
+        ...
+
+    def start(self, ports: int, mtu: int, cores: Sequence[int]) -> tuple[PortSpec, ...]:
+        """Bring the switch up on `cores` and return how a generator opens each of its `ports`.
+
+        Raises:
+            DeploymentError: it did not come up; with its own last words.
+        """
+        ...
+
+    def learned(self, address: str, port: int) -> bool:
+        """Whether frames for the MAC `address` go out of `port` only; True where nothing is to be learned."""
+        ...
+
+    def counters(self) -> tuple[PortCounters, ...]:
+        """Read the counters of every port."""
+        ...
+
+    def threads(self) -> dict[int, str]:
+        """Return thread id to name of everything that forwards, for processor time and run delay."""
+        ...
+
+    def check(self) -> None:
+        """Raise where the switch is no longer what was started.
+
+        Raises:
+            DeploymentError: it died or was changed; with what is left.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Take everything down again; safe to call twice."""
+        ...
