@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pytest_nfv.deployment.traffic import Deploy as Deploy
     from pytest_nfv.errors import NfvError as NfvError
     from pytest_nfv.model.goal import SearchGoal as SearchGoal
     from pytest_nfv.model.topology import P2P as P2P
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "Deploy": "deployment.traffic",
     "NfvError": "errors",
     "SearchGoal": "model.goal",
     "P2P": "model.topology",

@@ -1,1 +1,92 @@
-"""The pytest plugin: options, markers, fixtures, hooks, reporting."""
+"""The pytest plugin: options, markers, fixtures, hooks, reporting.
+
+This module is imported at every start of pytest, so it imports nothing of weight. Only when a collected test
+uses a fixture or marker of ours, or an option of ours is given, is the rest brought in and registered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_nfv.plugin import fixtures, markers, options
+from pytest_nfv.plugin.fixtures import FIXTURES, deploy, frame_size, hosts, link, nfv_bench, testbed, vswitch
+
+if TYPE_CHECKING:
+    from pytest_nfv.plugin.settings import Settings
+
+__all__ = ["deploy", "frame_size", "hosts", "link", "nfv_bench", "testbed", "vswitch"]
+
+SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--nfv-*` and its twins."""
+    options.add(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers; check options at once where any was given."""
+    markers.register(config)
+    if options.given(config):
+        settings_of(config)
+
+
+def settings_of(config: pytest.Config) -> Settings:
+    """Return the checked options, read at the first call.
+
+    Raises:
+        pytest.UsageError: an option is wrong.
+    """
+    if SETTINGS not in config.stash:
+        from pytest_nfv.errors import ConfigurationError
+        from pytest_nfv.plugin.settings import settings
+
+        try:
+            config.stash[SETTINGS] = settings(config)
+        except ConfigurationError as error:
+            raise pytest.UsageError(f"pytest-nfv: {error}") from error
+    return config.stash[SETTINGS]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Parametrise what a test takes from us and does not parametrise itself."""
+    names = _ours(metafunc.definition)
+    if names:
+        from pytest_nfv.plugin import collection
+
+        collection.parametrise(metafunc, names, settings_of(metafunc.config))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Generator[None, object, object]:
+    """Select and check our tests, and bring in the rest of the plugin if there are any."""
+    ours = [item for item in items if _ours(item)]
+    if not ours:
+        return (yield)
+    from pytest_nfv.plugin import collection
+    from pytest_nfv.plugin.session import activate
+
+    settings = settings_of(config)
+    collection.check(ours, settings)
+    with collection.counted_as_benchmarks(ours):
+        result = yield
+    collection.select(config, items, settings)
+    activate(config, settings, [item for item in items if _ours(item)])
+    return result
+
+
+def _ours(item: pytest.Item) -> frozenset[str]:
+    """Return which of our fixtures a test takes: ours, not another's of the same name."""
+    info = getattr(item, "_fixtureinfo", None)
+    if info is None or FIXTURES.isdisjoint(info.names_closure):
+        return frozenset()
+    return frozenset(
+        name
+        for name in FIXTURES.intersection(info.names_closure)
+        if any(one.func.__module__ == fixtures.__name__ for one in info.name2fixturedefs.get(name, ())[-1:])
+    )

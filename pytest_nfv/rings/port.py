@@ -50,6 +50,13 @@ class Port(Protocol):
         """Fill the transmit slots with `templates`, shape (k, octets), round robin."""
         ...
 
+    def expect(self, octets: int) -> None:
+        """Make ready to receive whole frames of up to `octets`, FCS left out; longer ones may be cut off.
+
+        What had arrived before may be dropped. Raises GeneratorError where the port cannot.
+        """
+        ...
+
     def reserve(self, count: int) -> U64:
         """Return the signature words of up to `count` free slots, shape (m, 2), in sending order; m may be 0."""
         ...

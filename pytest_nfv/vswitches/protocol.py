@@ -37,6 +37,16 @@ class VSwitchDriver(Protocol):
 
     name: ClassVar[str]
 
+    @property
+    def generator_host(self) -> Host:
+        """Where the generator's ends of the ports are: its process starts there, after `start`."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know beside every figure, after `start`: `device core not pinned: ...`."""
+        ...
+
     @classmethod
     def probe(cls, host: Host) -> str:
         """Return the version found on `host`.

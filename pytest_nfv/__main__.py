@@ -1,0 +1,49 @@
+"""`python -m pytest_nfv`: housekeeping beside pytest."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from pytest_nfv.errors import NfvError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a subcommand; 0 is success, 1 a failure that is explained on stderr."""
+    parser = argparse.ArgumentParser(prog="pytest-nfv", description="Housekeeping beside pytest.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    reap = commands.add_parser("reap", help="remove what runs that were killed left behind")
+    reap.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    reap.set_defaults(command=_reap)
+    facts = commands.add_parser("facts", help="print what matters about this machine, as JSON")
+    facts.set_defaults(command=_facts)
+    options = parser.parse_args(argv)
+    try:
+        options.command(options)
+    except NfvError as error:
+        print(f"pytest-nfv: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _reap(options: argparse.Namespace) -> None:
+    from pytest_nfv.hosts.reap import reap
+
+    found = reap(dry_run=options.dry_run)
+    for thing in found:
+        print(f"{'would remove' if options.dry_run else 'removed'} {thing}")
+    if not found:
+        print("nothing to remove")
+
+
+def _facts(options: argparse.Namespace) -> None:
+    from pytest_nfv.hosts.facts import read_facts
+    from pytest_nfv.hosts.local import LocalHost
+
+    print(json.dumps(read_facts(LocalHost()).to_json(), indent=2))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""A testbed in use by this run: at most one deployment at a time, shared while tests ask for the same one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from pytest_nfv.deployment.deploy import Deployment
+from pytest_nfv.deployment.observer import Observer
+from pytest_nfv.deployment.plan import place
+from pytest_nfv.deployment.system import DeployedSystem, SimulatedSystem, System
+from pytest_nfv.errors import CapabilityMissing, DeploymentError
+from pytest_nfv.hosts.facts import read_facts
+from pytest_nfv.hosts.lab import Lab
+from pytest_nfv.hosts.local import LocalHost
+from pytest_nfv.hosts.protocol import Host
+from pytest_nfv.model.testbed import Testbed
+from pytest_nfv.model.topology import Topology
+
+
+class Bench:
+    """Owns the lab of one testbed for the length of a run.
+
+    What broke while it was put up or taken down stays broken: every later test stops at once, saying why. A
+    deployment that broke while it was measured is thrown away, and the next test gets a new one.
+    """
+
+    def __init__(self, testbed: Testbed, run_id: str, observer: Observer) -> None:
+        self.testbed = testbed
+        self._run_id = run_id
+        self._observer = observer
+        self._host = LocalHost(run_id)
+        self._lab: Lab | None = None
+        self._current: Deployment | None = None
+        self._broken = ""
+
+    def hosts(self) -> Mapping[str, Host]:
+        """Return the hosts by role."""
+        return {"device": self._host, "generator": self._host}
+
+    def environment(self) -> dict[str, object]:
+        """Return the facts that every figure from here depends on, for the record."""
+        return {"testbed": self.testbed.to_json(), "host": read_facts(self._host).to_json()}
+
+    def system(self, topology: Topology) -> System:
+        """Return `topology`, deployed; the standing deployment if it is an equal one.
+
+        Raises:
+            CapabilityMissing: the testbed lacks something.
+            DeploymentError: it did not come up, or the testbed broke earlier.
+        """
+        if self.testbed.kind == "sim":
+            return SimulatedSystem(self.testbed, topology)
+        if self._broken:
+            raise DeploymentError(f"testbed {self.testbed.name} broke earlier: {self._broken}")
+        placement = place(topology, self.testbed, sorted(os.sched_getaffinity(0)))
+        if self._current is not None and (self._current.placement != placement or self._current.broken):
+            self._take_down()
+        if self._current is None:
+            self._observer.deploying(str(topology))
+            try:
+                self._current = Deployment(placement, self._the_lab())
+            except CapabilityMissing:
+                raise
+            except DeploymentError as error:
+                self._broken = str(error)
+                raise
+        return DeployedSystem(self._current)
+
+    def _the_lab(self) -> Lab:
+        if self._lab is None:
+            self._lab = Lab(self._host, self._run_id)
+        return self._lab
+
+    def _take_down(self) -> None:
+        current, self._current = self._current, None
+        if current is not None:
+            try:
+                current.close()
+            except DeploymentError as error:
+                self._broken = str(error)
+                raise
+
+    def close(self) -> None:
+        """Put everything back; safe to call twice."""
+        try:
+            self._take_down()
+        finally:
+            lab, self._lab = self._lab, None
+            if lab is not None:
+                lab.close()

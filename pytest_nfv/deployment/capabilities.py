@@ -1,0 +1,60 @@
+"""What a machine can do, by the names that `--nfv-require` takes."""
+
+from __future__ import annotations
+
+import os
+
+from pytest_nfv.deployment.plan import place
+from pytest_nfv.errors import CapabilityMissing
+from pytest_nfv.hosts.lab import Lab
+from pytest_nfv.hosts.local import LocalHost
+from pytest_nfv.hosts.run_id import new_run_id
+from pytest_nfv.model.testbed import Testbed, built_in
+from pytest_nfv.model.topology import P2P, VSwitch
+from pytest_nfv.vswitches.table import DRIVERS, driver
+
+_MACHINE = {
+    "netns": "network namespaces for this user, as root or inside a user namespace",
+    "rootless": "network namespaces inside a user namespace",
+    "two-cores": "a core for the device and one for the generator",
+}
+
+
+def known() -> dict[str, str]:
+    """Return every capability's name and meaning."""
+    return _MACHINE | {name: f"the switch `{name}` runs here" for name in DRIVERS}
+
+
+def probe(name: str) -> str:
+    """Try a capability; return what was found.
+
+    Raises:
+        CapabilityMissing: what is missing and how to get it.
+        KeyError: no such capability; `known` lists them.
+    """
+    if name in DRIVERS:
+        return driver(name).probe(LocalHost())
+    if name == "two-cores":
+        cores = sorted(os.sched_getaffinity(0))
+        place(P2P(VSwitch("any")), built_in()["local"], cores)
+        return f"{len(cores)} cores"
+    _ = _MACHINE[name]
+    lab = Lab(LocalHost(), new_run_id(), rootless=True if name == "rootless" else None)
+    try:
+        lab.namespace("probe")
+        return "in a user namespace" if lab.rootless else "as root"
+    finally:
+        lab.close()
+
+
+def switches(testbed: Testbed) -> list[tuple[str, str, str]]:
+    """Return (switch, version, what is missing) of every switch there is, as found on a testbed."""
+    if testbed.kind == "sim":
+        return [(name, "simulated", "") for name in testbed.vswitches]
+    found = []
+    for name in DRIVERS:
+        try:
+            found.append((name, probe(name), ""))
+        except CapabilityMissing as missing:
+            found.append((name, "", str(missing)))
+    return found

@@ -1,0 +1,76 @@
+"""A topology, standing: the switch up, the generator's ports open, every address learned."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+
+from pytest_nfv.deployment.plan import Placement
+from pytest_nfv.errors import DeploymentError
+from pytest_nfv.generators.builtin import Builtin
+from pytest_nfv.hosts.lab import Lab
+from pytest_nfv.model.offer import PortSpec
+from pytest_nfv.vswitches.protocol import VSwitchDriver
+from pytest_nfv.vswitches.table import driver
+
+LEARNING_DEADLINE_S = 5.0
+
+
+class Deployment:
+    """One placement, deployed on a lab. What it put up, `close` takes down in reverse.
+
+    Attributes:
+        placement: what was asked for.
+        version: the switch's own version.
+        ports: the generator's ports, in order.
+        notes: what the switch says must be read beside every figure.
+        broken: set by whoever sees it break; it is not used again.
+    """
+
+    def __init__(self, placement: Placement, lab: Lab) -> None:
+        """Deploy.
+
+        Raises:
+            CapabilityMissing: the switch cannot run here.
+            DeploymentError: something did not come up; everything is taken down again.
+        """
+        self.placement = placement
+        self._undo = ExitStack()
+        self.broken = False
+        try:
+            topology = placement.topology
+            kind = driver(topology.vswitch.name)
+            self.version = kind.probe(lab.host)
+            self.switch: VSwitchDriver = kind(lab, dict(topology.vswitch.settings))
+            self._undo.callback(self.switch.stop)
+            self.ports = self.switch.start(topology.generator_ports, placement.testbed.mtu, placement.device_cores)
+            self.notes = self.switch.notes
+            self.generator = Builtin(self.switch.generator_host, placement.generator_core)
+            self._undo.callback(self.generator.close)
+            self.generator.open(self.ports)
+            self._learn()
+        except BaseException:
+            self.close()
+            raise
+
+    def _learn(self) -> None:
+        deadline = time.monotonic() + LEARNING_DEADLINE_S
+        while True:
+            self.generator.learn()
+            missing = [(i, spec) for i, spec in enumerate(self.ports) if not self._learned(i, spec)]
+            if not missing:
+                return
+            if time.monotonic() > deadline:
+                port, spec = missing[0]
+                raise DeploymentError(
+                    f"{self.placement.topology}: {LEARNING_DEADLINE_S:g} s of learning frames, and the switch "
+                    f"does not know that {spec.address} is at port {port}"
+                )
+            self.switch.check()
+
+    def _learned(self, port: int, spec: PortSpec) -> bool:
+        return self.switch.learned(spec.address, port)
+
+    def close(self) -> None:
+        """Take everything down; safe to call twice."""
+        self._undo.close()

@@ -1,0 +1,62 @@
+"""Placement: which core does what, decided before anything is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pytest_nfv.errors import CapabilityMissing, ConfigurationError
+from pytest_nfv.model.testbed import Testbed
+from pytest_nfv.model.topology import Topology
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A topology on a testbed.
+
+    Attributes:
+        device_cores: where the device under test runs; generator_core: where the generator spins.
+        notes: what every figure from this placement must say beside itself.
+    """
+
+    testbed: Testbed
+    topology: Topology
+    device_cores: tuple[int, ...]
+    generator_core: int
+    notes: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        """Describe it, for `--nfv-plan`."""
+        cores = ", ".join(map(str, self.device_cores))
+        return [
+            f"{self.topology} on testbed {self.testbed.name}, line rate {self.testbed.link}",
+            f"  device {self.topology.vswitch} on core {cores}; generator on core {self.generator_core}; "
+            f"{self.topology.generator_ports} generator ports",
+            *(f"  note: {note}" for note in self.notes),
+        ]
+
+
+def place(topology: Topology, testbed: Testbed, allowed_cores: Sequence[int]) -> Placement:
+    """Place `topology` on the cores that this process may use.
+
+    Raises:
+        ConfigurationError: the testbed names a core that does not exist here.
+        CapabilityMissing: fewer than two cores: device and generator would measure each other.
+    """
+    allowed = sorted(allowed_cores)
+    for key, cores in (("device_cores", testbed.device_cores), ("generator_cores", testbed.generator_cores)):
+        for core in cores:
+            if core not in allowed:
+                raise ConfigurationError(
+                    f"testbed {testbed.name}: {key} names core {core}; accepted: {', '.join(map(str, allowed))}"
+                )
+    free = [core for core in allowed if core not in testbed.device_cores]
+    generator = testbed.generator_cores[0] if testbed.generator_cores else (free[-1] if free else None)
+    device = testbed.device_cores or tuple(core for core in allowed[:1] if core != generator)
+    if generator is None or not device:
+        raise CapabilityMissing(
+            "two-cores",
+            f"only core {', '.join(map(str, allowed))} may be used, and device and generator must not share one",
+            "give the machine a second core, or this process more of them (taskset, cgroup)",
+        )
+    return Placement(testbed, topology, tuple(device), generator)

@@ -1,0 +1,106 @@
+"""A trial as RFC 2544 has it: learning frames, load for a duration, wait for rest, count; then judge it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from pytest_nfv.deployment.deploy import Deployment
+from pytest_nfv.deployment.hops import waterfall
+from pytest_nfv.deployment.observer import Observer
+from pytest_nfv.deployment.validity import reasons_disturbed, reasons_invalid, stolen_from_device_s
+from pytest_nfv.errors import DeploymentError, GeneratorError
+from pytest_nfv.hosts.accounting import Accounts
+from pytest_nfv.model.offer import FlowOffer, Offer
+from pytest_nfv.model.trial import Direction, TrialResult, TrialSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What the frames of a measurement are like.
+
+    Attributes:
+        frame_size: octets with FCS.
+        templates: frame without FCS per direction, as hex.
+        burst: frames sent back to back at a time; 0 is as even as the generator can.
+    """
+
+    frame_size: int
+    templates: tuple[tuple[Direction, str], ...]
+    burst: int = 0
+
+    def spec(self, rate_pps: float, duration_s: float) -> TrialSpec:
+        """Return the trial of this load at a rate."""
+        return TrialSpec(self.frame_size, rate_pps, duration_s, tuple(way for way, _ in self.templates))
+
+
+class TrialRunner:
+    """Implements `model.measurer.Measurer` on a deployment."""
+
+    def __init__(self, deployment: Deployment, load: Load, observer: Observer) -> None:
+        self._deployment = deployment
+        self._load = load
+        self._observer = observer
+
+    def measure(self, rate_pps: float, duration_s: float) -> TrialResult:
+        """Run one trial.
+
+        Raises:
+            GeneratorError: the generator died; DeploymentError: the switch did.
+        """
+        spec = self._load.spec(rate_pps, duration_s)
+        self._observer.trial_started(spec)
+        try:
+            result = self._trial(spec)
+        except DeploymentError:
+            self._deployment.broken = True
+            raise
+        self._observer.trial_done(result)
+        return result
+
+    def _trial(self, spec: TrialSpec) -> TrialResult:
+        switch, generator = self._deployment.switch, self._deployment.generator
+        placement = self._deployment.placement
+        switch.check()
+        generator.learn()
+        accounts = Accounts(
+            device_cores=placement.device_cores,
+            generator_cores=(placement.generator_core,),
+            device_threads=switch.threads(),
+            generator_pid=generator.pid(),
+        )
+        before = switch.counters()
+        started_at = time.time()
+        accounts.start()
+        try:
+            report = generator.offer(
+                self._offer(spec), lambda at, sent, got: self._observer.trial_progress(spec, at, sent, got)
+            )
+        except GeneratorError:
+            switch.check()  # a dead switch is the better explanation of a generator that lost its port
+            raise
+        cores, threads = accounts.stop()
+        switch.check()
+        hops = waterfall(report, before, switch.counters())
+        stolen_s = stolen_from_device_s(cores, threads)
+        return TrialResult(
+            spec=spec,
+            flows=report.flows,
+            offered_for_s=report.offered_for_s,
+            settle_s=report.settle_s,
+            started_at=started_at,
+            hops=hops,
+            latency=report.latency,
+            cores=cores,
+            threads=threads,
+            generator=report.health,
+            invalid=reasons_invalid(report, hops, stolen_s),
+            disturbed=reasons_disturbed(cores, stolen_s),
+        )
+
+    def _offer(self, spec: TrialSpec) -> Offer:
+        flows = tuple(
+            FlowOffer(number, way, spec.rate_pps, spec.intended_frames, template)
+            for number, (way, template) in enumerate(self._load.templates)
+        )
+        return Offer(flows, burst=self._load.burst)

@@ -1,0 +1,245 @@
+"""What `deploy(topology)` hands to a test: loads to offer, and verdicts on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from pytest_nfv.deployment.observer import Observer
+from pytest_nfv.deployment.runner import Load
+from pytest_nfv.deployment.system import System
+from pytest_nfv.errors import ConfigurationError, InvalidMeasurement, RequirementNotMet
+from pytest_nfv.generators.templates import ethernet_udp, from_packet
+from pytest_nfv.model.goal import SearchGoal
+from pytest_nfv.model.measurement import Gate, LatencyResult, Subject, Throughput
+from pytest_nfv.model.topology import Topology
+from pytest_nfv.model.trial import TrialResult
+from pytest_nfv.model.verdict import Verdict
+from pytest_nfv.search import gate
+from pytest_nfv.search.bounds import Bounds
+from pytest_nfv.search.table import search
+from pytest_nfv.units import Duration, FrameSize, PacketRate, line_rate, ratio
+
+if TYPE_CHECKING:
+    from scapy.packet import Packet
+
+Result: TypeAlias = Gate | Throughput | LatencyResult
+Deploy: TypeAlias = "Callable[[Topology], Traffic]"
+
+# A search looks no lower than this share of its ceiling: what forwards less has no throughput worth the trials.
+SEARCH_FLOOR = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Requirements:
+    """Thresholds that a marker declares; a measurement that misses one is a failure.
+
+    Attributes:
+        throughput_at_least: for every throughput found by the test.
+        latency_below_us: percentile to its limit, for every latency measured by the test.
+    """
+
+    throughput_at_least: PacketRate | None = None
+    latency_below_us: Mapping[float, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What a test's options and markers say where its calls do not.
+
+    Attributes:
+        retry_invalid: how often an invalid trial is repeated.
+        method: name of the search.
+    """
+
+    goal: SearchGoal = field(default_factory=SearchGoal)
+    retry_invalid: int = 3
+    method: str = "tst009"
+    frame_size: FrameSize | None = None
+    requirements: Requirements = field(default_factory=Requirements)
+
+
+class Traffic:
+    """Offers load to one system under test and judges it.
+
+    Every rate is per direction: with two directions loaded, each is offered that much.
+    """
+
+    def __init__(
+        self,
+        system: System,
+        defaults: Defaults,
+        observer: Observer,
+        measured: Callable[[Result], None],
+    ) -> None:
+        self._system = system
+        self._defaults = defaults
+        self._observer = observer
+        self._measured = measured
+
+    def __repr__(self) -> str:
+        return f"<traffic through {self._system.topology} on {self._system.testbed.name}>"
+
+    def sustains(
+        self,
+        rate: PacketRate | str,
+        *,
+        frame_size: FrameSize | int | None = None,
+        frame: Packet | None = None,
+        burst: int = 0,
+        loss_ratio: float | str | None = None,
+        goal: SearchGoal | None = None,
+    ) -> Gate:
+        """Say whether the load is sustained; stops as soon as RFC 9971's rule decides.
+
+        Args:
+            rate: offered load per direction.
+            frame_size: octets with FCS; needed unless the test has a `frame_size` of its own.
+            frame: any scapy packet to send instead of the default Ethernet/IPv4/UDP one.
+            burst: frames sent back to back at a time (T20's B).
+            loss_ratio: overrides the goal's.
+            goal: overrides the options' and marker's.
+
+        Raises:
+            ConfigurationError: an argument is out of range.
+            InvalidMeasurement: trials stayed invalid; nothing is known about the device.
+        """
+        size = self._size(frame_size)
+        target = PacketRate.of(rate)
+        if not target.pps:
+            raise ConfigurationError("sustains(rate=0): accepted: a packet rate above 0, such as 400 * kpps")
+        the_goal = self._goal(goal, loss_ratio)
+        measurer = self._system.measurer(self._load(size, frame, burst), self._observer)
+        ruling, trials = gate.sustains(measurer, target.pps, the_goal, self._defaults.retry_invalid)
+        result = Gate(self._subject(size), the_goal, self._spoken(target, size), ruling, trials)
+        self._measured(result)
+        if ruling.verdict is Verdict.INVALID:
+            raise InvalidMeasurement("; ".join(ruling.reasons))
+        return result
+
+    def throughput(
+        self,
+        *,
+        frame_size: FrameSize | int | None = None,
+        frame: Packet | None = None,
+        burst: int = 0,
+        loss_ratio: float | str | None = None,
+        goal: SearchGoal | None = None,
+        method: str | None = None,
+        at_most: PacketRate | str | None = None,
+    ) -> Throughput:
+        """Search the highest load that meets the goal (RFC 2544 section 26.1, ETSI TST009 clause 12.3).
+
+        `method` is `rfc2544` or `tst009`, the option's where not given. `at_most` is the search's ceiling: line
+        rate where not given, on virtual links that of 10GbE at least. The other arguments are those of `sustains`.
+
+        Raises:
+            RequirementNotMet: the test's marker declares `at_least`, and this is less.
+        """
+        size = self._size(frame_size)
+        ceiling = (
+            PacketRate.of(at_most) if at_most is not None else line_rate(self._system.testbed.search_link, size)
+        )
+        the_goal = self._goal(goal, loss_ratio)
+        name = method or self._defaults.method
+        procedure = search(name)
+        measurer = self._system.measurer(self._load(size, frame, burst), self._observer)
+        bounds = Bounds(floor_pps=ceiling.pps * SEARCH_FLOOR, ceiling_pps=ceiling.pps)
+        found = procedure(measurer, bounds, the_goal, self._defaults.retry_invalid)
+        result = Throughput(
+            self._subject(size),
+            the_goal,
+            name,
+            self._spoken(PacketRate(found.rate_pps), size),
+            found.lower_pps,
+            found.upper_pps,
+            found.trials,
+            found.limited_by,
+        )
+        self._measured(result)
+        if found.ruling.verdict is Verdict.INVALID:
+            raise InvalidMeasurement("; ".join(found.ruling.reasons))
+        least = self._defaults.requirements.throughput_at_least
+        if least is not None and result < least:
+            raise RequirementNotMet(f"{result.rate} is less than the marker's at_least={least}")
+        return result
+
+    def latency(
+        self,
+        rate: PacketRate | str,
+        *,
+        frame_size: FrameSize | int | None = None,
+        frame: Packet | None = None,
+        burst: int = 0,
+        duration: Duration | str | None = None,
+    ) -> LatencyResult:
+        """Measure one-way latency at a load, from the generator's stamp to arrival at its other port.
+
+        Raises:
+            InvalidMeasurement: the trial and its repeats were invalid, or no frame came back.
+            RequirementNotMet: the test's marker declares a percentile's limit, and this is above.
+        """
+        size = self._size(frame_size)
+        target = PacketRate.of(rate)
+        seconds = Duration.of(duration).s if duration is not None else self._defaults.goal.trial_duration_s
+        measurer = self._system.measurer(self._load(size, frame, burst), self._observer)
+        trials: list[TrialResult] = []
+        while len(trials) <= self._defaults.retry_invalid:
+            trials.append(measurer.measure(target.pps, seconds))
+            if trials[-1].valid and trials[-1].latency:
+                break
+        result = LatencyResult(self._subject(size), self._spoken(target, size), trials[-1].latency, tuple(trials))
+        self._measured(result)
+        if not trials[-1].valid or not trials[-1].latency:
+            raise InvalidMeasurement("; ".join(trials[-1].invalid) or "no frame came back")
+        for percentile, limit_us in self._defaults.requirements.latency_below_us.items():
+            if result.percentile_us(percentile) > limit_us:
+                raise RequirementNotMet(
+                    f"latency p{percentile:g} is {result.percentile_us(percentile):.1f} us, "
+                    f"above the marker's {limit_us:g} us"
+                )
+        return result
+
+    def _size(self, frame_size: FrameSize | int | None) -> FrameSize:
+        chosen = frame_size if frame_size is not None else self._defaults.frame_size
+        if chosen is None:
+            raise ConfigurationError("frame_size is not given, and the test has no frame_size of its own")
+        size = FrameSize.of(chosen)
+        most = self._system.testbed.frame_size_max
+        if size.octets > most:
+            raise ConfigurationError(
+                f"frame size {size.octets}: testbed {self._system.testbed.name} has MTU "
+                f"{self._system.testbed.mtu}; accepted: 64 to {most} octets with FCS"
+            )
+        return size
+
+    def _goal(self, goal: SearchGoal | None, loss_ratio: float | str | None) -> SearchGoal:
+        base = goal or self._defaults.goal
+        return base if loss_ratio is None else replace(base, loss_ratio=ratio(loss_ratio))
+
+    def _spoken(self, rate: PacketRate, size: FrameSize) -> PacketRate:
+        return rate if rate.link is not None else rate.on(self._system.testbed.link, size)
+
+    def _load(self, size: FrameSize, frame: Packet | None, burst: int) -> Load:
+        if burst < 0:
+            raise ConfigurationError(f"burst {burst}: accepted: 0 (as even as possible) or more frames")
+        addresses = self._system.addresses()
+        templates = []
+        for way in self._system.topology.directions:
+            ends: dict[str, Any] = {"src": addresses[way.tx], "dst": addresses[way.rx]}
+            made = ethernet_udp(size, **ends) if frame is None else from_packet(frame, size, **ends)
+            templates.append((way, made.hex()))
+        return Load(size.octets, tuple(templates), burst)
+
+    def _subject(self, size: FrameSize) -> Subject:
+        testbed, topology = self._system.testbed, self._system.topology
+        return Subject(
+            testbed.name,
+            str(topology),
+            topology.vswitch.name,
+            str(testbed.link),
+            size.octets,
+            simulated=testbed.kind == "sim",
+            notes=self._system.notes,
+        )

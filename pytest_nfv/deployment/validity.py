@@ -1,0 +1,96 @@
+"""Whether a trial can be believed. Pure: counts and accounts in, sentences out.
+
+Architecture decision 4: frames not sent are never counted as lost, and a machine that took the device's core away
+is never the device's fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pytest_nfv.model.offer import Report
+from pytest_nfv.model.trial import CoreUse, Hop, ThreadUse
+
+# Interface counters and the generator's are read at slightly different moments, and a kernel may put a frame of
+# its own on a link (a neighbour probe of a host's agent): so many frames may differ without meaning anything.
+COUNTER_SLACK_FRAMES = 8
+
+
+def reasons_invalid(report: Report, hops: Sequence[Hop], stolen_s: float) -> tuple[str, ...]:
+    """Return why the trial teaches nothing about the device; empty where it does.
+
+    Args:
+        report: the generator's own account.
+        hops: every direction's way, in order.
+        stolen_s: how long the machine kept the device off its core.
+    """
+    reasons = list(report.trouble)
+    health = report.health
+    lost = sum(flow.lost for flow in report.flows)
+    if lost and health.longest_stall_s > health.stall_limit_s > 0:
+        reasons.append(
+            f"the generator stalled for {health.longest_stall_s * 1e3:.1f} ms, buffers hide "
+            f"{health.stall_limit_s * 1e3:.1f} ms: the {lost} frames lost may be its own doing"
+        )
+    reasons += _disagreements(report, hops)
+    sent = sum(flow.sent for flow in report.flows)
+    if lost and lost <= stolen_s * sent / report.offered_for_s:
+        reasons.append(
+            f"the machine kept the device off its core for {stolen_s * 1e3:.0f} ms, "
+            f"which explains the {lost} frames lost"
+        )
+    return tuple(reasons)
+
+
+def _disagreements(report: Report, hops: Sequence[Hop]) -> list[str]:
+    reasons = []
+    for flow in report.flows:
+        way = [hop for hop in hops if hop.direction == flow.direction]
+        if not way:
+            continue
+        slack = COUNTER_SLACK_FRAMES + flow.foreign
+        offered = way[0].frames + sum(way[0].drops.values())
+        if abs(offered - flow.sent) > slack:
+            reasons.append(
+                f"counters disagree on {flow.direction}: the generator sent {flow.sent} frames, "
+                f"{way[0].place} counts {offered}"
+            )
+        arrived = flow.received + flow.duplicated + flow.corrupted + flow.foreign
+        leaving = way[-2]
+        if arrived > leaving.frames + slack:
+            reasons.append(
+                f"counters disagree on {flow.direction}: the generator received {arrived} frames, "
+                f"{leaving.place} counts {leaving.frames}"
+            )
+    return reasons
+
+
+def stolen_from_device_s(cores: Sequence[CoreUse], threads: Sequence[ThreadUse]) -> float:
+    """Return how long the device's threads wanted to run while something else had their core.
+
+    Time that a hypervisor took (steal) counts whole. Time that other processes took counts only as far as a device
+    thread was waiting meanwhile (its run delay): the device's threads also wait for each other, and that is its
+    own business.
+    """
+    device = [core for core in cores if core.role == "device"]
+    steal = sum(core.steal_s for core in device)
+    busy = sum(core.user_s + core.system_s + core.softirq_s for core in device)
+    own = sum(thread.cpu_s for thread in threads if thread.role == "device")
+    waited = sum(thread.run_delay_s for thread in threads if thread.role == "device")
+    if not own:
+        return steal
+    return steal + min(max(0.0, busy - own), waited)
+
+
+def reasons_disturbed(cores: Sequence[CoreUse], stolen_s: float) -> tuple[str, ...]:
+    """Return what the machine took from the device, where it is worth a word (above 0.2 % of the trial)."""
+    device = [core for core in cores if core.role == "device"]
+    wall = max((core.wall_s for core in device), default=0.0)
+    if not wall or stolen_s < 0.002 * wall:
+        return ()
+    steal = sum(core.steal_s for core in device)
+    numbers = ", ".join(str(core.core) for core in device)
+    return (
+        f"device core {numbers} was taken away for {stolen_s * 1e3:.0f} ms of {wall * 1e3:.0f} ms "
+        f"(steal {steal * 1e3:.0f} ms)",
+    )

@@ -1,0 +1,137 @@
+"""Processor time of cores and threads, and frames dropped on the way to a socket, between two moments.
+
+A core's time comes from /proc/stat, in ticks of 10 ms on most kernels: over a trial of a second that is one per
+cent. A thread's time and run delay come from its schedstat, in nanoseconds.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pytest_nfv.hosts.local import LocalHost
+from pytest_nfv.hosts.protocol import Host
+from pytest_nfv.model.trial import CoreUse, ThreadUse
+
+# /proc/stat: cpuN user nice system idle iowait irq softirq steal ...; proc(5)
+_USER, _NICE, _SYSTEM, _IRQ, _SOFTIRQ, _STEAL = 0, 1, 2, 5, 6, 7
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Counters of one moment.
+
+    Attributes:
+        at_s: CLOCK_MONOTONIC; cores: core to its ticks, in /proc/stat's order.
+        threads: thread id to (processor ns, run delay ns); a thread without an account is left out.
+        backlog_drops: core to frames that its receive queue had no room for.
+    """
+
+    at_s: float
+    cores: Mapping[int, tuple[int, ...]]
+    threads: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    backlog_drops: Mapping[int, int] = field(default_factory=dict)
+
+
+def snapshot(host: Host, tids: Sequence[int]) -> Snapshot:
+    """Read all cores and the threads `tids`."""
+    threads = {}
+    for tid in tids:
+        account = _schedstat(host, tid)
+        if account is not None:
+            threads[tid] = account
+    return Snapshot(time.monotonic(), read_cores(host), threads, read_backlog_drops(host))
+
+
+def read_cores(host: Host) -> dict[int, tuple[int, ...]]:
+    """Return every core's ticks since the machine started."""
+    cores = {}
+    for line in host.read_text("/proc/stat").splitlines():
+        name, *ticks = line.split()
+        if name.startswith("cpu") and name != "cpu":
+            cores[int(name[3:])] = tuple(int(tick) for tick in ticks)
+    return cores
+
+
+def read_backlog_drops(host: Host) -> dict[int, int]:
+    """Return, per core, frames dropped as its backlog was full (net.core.netdev_max_backlog)."""
+    try:
+        lines = host.read_text("/proc/net/softnet_stat").splitlines()
+    except OSError:
+        return {}
+    rows = [[int(word, 16) for word in line.split()] for line in lines]
+    return {row[12] if len(row) > 12 else place: row[1] for place, row in enumerate(rows)}
+
+
+def _schedstat(host: Host, tid: int) -> tuple[int, int] | None:
+    try:
+        cpu_ns, delay_ns, _ = (int(word) for word in host.read_text(f"/proc/{tid}/schedstat").split())
+    except (OSError, ValueError):
+        return None  # ended, or a kernel without CONFIG_SCHED_INFO
+    return cpu_ns, delay_ns
+
+
+def core_use(role: str, core: int, before: Snapshot, after: Snapshot, ticks_per_s: float) -> CoreUse:
+    """Return one core's time between two moments; time in hard interrupts counts as system time."""
+    spent = [(b - a) / ticks_per_s for a, b in zip(before.cores[core], after.cores[core], strict=True)]
+    return CoreUse(
+        role=role,
+        core=core,
+        wall_s=after.at_s - before.at_s,
+        user_s=spent[_USER] + spent[_NICE],
+        system_s=spent[_SYSTEM] + spent[_IRQ],
+        softirq_s=spent[_SOFTIRQ],
+        steal_s=spent[_STEAL],
+    )
+
+
+def thread_use(role: str, name: str, tid: int, before: Snapshot, after: Snapshot) -> ThreadUse | None:
+    """Return one thread's time between two moments; None where the kernel keeps no account of it."""
+    if tid not in before.threads or tid not in after.threads:
+        return None
+    (cpu_then, delay_then), (cpu_now, delay_now) = before.threads[tid], after.threads[tid]
+    return ThreadUse(role, name, (cpu_now - cpu_then) / 1e9, (delay_now - delay_then) / 1e9)
+
+
+class Accounts:
+    """The processor accounts of one trial: `start`, the trial, `stop`."""
+
+    def __init__(
+        self,
+        *,
+        device_cores: Sequence[int],
+        generator_cores: Sequence[int],
+        device_threads: Mapping[int, str],
+        generator_pid: int,
+        host: Host | None = None,
+    ) -> None:
+        """Say what belongs to whom; `host` is this machine where not given."""
+        self._host = host or LocalHost()
+        self._cores = [("device", core) for core in device_cores] + [
+            ("generator", core) for core in generator_cores
+        ]
+        self._threads = [("device", name, tid) for tid, name in device_threads.items()]
+        self._threads.append(("generator", "generator", generator_pid))
+        self._before: Snapshot | None = None
+
+    def start(self) -> None:
+        """Open the accounts."""
+        self._before = self._read()
+
+    def stop(self) -> tuple[tuple[CoreUse, ...], tuple[ThreadUse, ...]]:
+        """Close them; return what each core and each thread used. A core that went away is left out."""
+        assert self._before is not None, "stop() before start()"
+        before, after = self._before, self._read()
+        ticks_per_s = float(os.sysconf("SC_CLK_TCK"))
+        cores = tuple(
+            core_use(role, core, before, after, ticks_per_s)
+            for role, core in self._cores
+            if core in before.cores and core in after.cores
+        )
+        used = (thread_use(role, name, tid, before, after) for role, name, tid in self._threads)
+        return cores, tuple(use for use in used if use is not None)
+
+    def _read(self) -> Snapshot:
+        return snapshot(self._host, [tid for _, _, tid in self._threads])

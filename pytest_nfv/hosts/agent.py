@@ -1,0 +1,166 @@
+"""The agent of a run: the one process that changes the machine, and puts it back when its parent ends.
+
+    python -m pytest_nfv.hosts.agent --run RUN --parent PID --mark FILE [--rootless]
+
+It answers requests, a line of JSON each, `{"op": "namespace", "role": "gen"}`, with `{"ok": ...}` or
+`{"error": ...}`. When its stdin ends, its parent does (kill -9 included), or it is asked to terminate, it removes
+what it made, the last thing first, and then the run's mark.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+from pytest_nfv.errors import CapabilityMissing, DeploymentError
+from pytest_nfv.hosts import links, napi, netns, remains, userns
+from pytest_nfv.hosts.inbox import Inbox
+from pytest_nfv.hosts.run_id import namespace_prefix
+
+
+class Agent:
+    """Holds what was made, by role; `answer` does one request, `put_back` undoes all."""
+
+    def __init__(self, run_id: str, rootless: bool) -> None:
+        """Make an agent that has made nothing yet."""
+        self._run_id = run_id
+        self._rootless = rootless
+        self._spaces: dict[str, netns.Namespace] = {}
+        self._threads: set[int] = set()
+        self._operations: dict[str, Callable[..., Any]] = {
+            "namespace": self._namespace,
+            "veth": self._veth,
+            "bridge": self._bridge,
+            "links": self._links,
+            "learned": self._learned,
+            "threaded": self._threaded,
+            "pin": self._pin,
+            "read": lambda role, path: self._space(role).read(path),
+            "write": lambda role, path, text: self._space(role).write(path, text),
+            "remove": self._remove,
+            "close": self.put_back,
+        }
+
+    def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Do one request; what goes wrong with the machine is an answer, what goes wrong in here is not."""
+        arguments = dict(request)
+        name = arguments.pop("op")
+        try:
+            return {"ok": self._operations[name](**arguments)}
+        except CapabilityMissing as error:
+            return {"missing": [error.capability, error.missing, error.remedy]}
+        except DeploymentError as error:
+            return {"error": str(error)}
+        except OSError as error:
+            return {"error": f"{name}: {error}", "errno": error.errno}
+
+    def put_back(self) -> list[str]:
+        """Kill the run's processes and remove what was made, in reverse; return what went wrong with that."""
+        trouble = []
+        remains.kill_processes(self._run_id, spare=(os.getppid(),))
+        for role in reversed(tuple(self._spaces)):
+            try:
+                self._remove(role)
+            except (DeploymentError, OSError) as error:
+                trouble.append(f"namespace {role}: {error}")
+        return trouble
+
+    def _space(self, role: str) -> netns.Namespace:
+        if role not in self._spaces:
+            raise DeploymentError(
+                f"this run has no namespace {role!r}; it has: {', '.join(self._spaces) or 'none'}"
+            )
+        return self._spaces[role]
+
+    def _namespace(self, role: str) -> dict[str, Any]:
+        if role in self._spaces:
+            raise DeploymentError(f"this run has a namespace {role!r} already")
+        name = namespace_prefix(self._run_id) + role
+        space = netns.make_nameless(name) if self._rootless else netns.make_named(name)
+        self._spaces[role] = space
+        return {"name": name, "net": space.path, "notes": links.quieten(space)}
+
+    def _remove(self, role: str) -> None:
+        space = self._spaces.get(role)
+        if space is not None:
+            links.remove_links(space)
+            space.remove()
+            del self._spaces[role]
+
+    def _veth(self, ends: list[dict[str, Any]], mtu: int) -> None:
+        one, other = (
+            links.End(self._space(end["role"]), end["interface"], end["address"], end["offloads"]) for end in ends
+        )
+        links.make_veth(one, other, mtu)
+
+    def _bridge(self, role: str, bridge: str, address: str, ports: list[str]) -> None:
+        links.make_bridge(self._space(role), bridge, address, ports)
+
+    def _links(self, role: str) -> dict[str, dict[str, Any]]:
+        return links.read_links(self._space(role))
+
+    def _learned(self, role: str, bridge: str) -> list[tuple[str, str]]:
+        return links.read_learned(self._space(role), bridge)
+
+    def _threaded(self, role: str, interface: str) -> dict[str, Any]:
+        threads, note = napi.make_threaded(self._space(role), interface, self._threads)
+        self._threads.update(threads)
+        return {"threads": list(threads.items()), "note": note}
+
+    def _pin(self, threads: list[tuple[int, str]], cores: list[int]) -> list[str]:
+        return napi.pin(dict(threads), cores)
+
+
+def serve(agent: Agent, inbox: Inbox, answers: IO[str]) -> None:
+    """Answer until the inbox ends."""
+    for line in inbox:
+        answers.write(json.dumps(agent.answer(json.loads(line))) + "\n")
+        answers.flush()
+
+
+def main() -> int:
+    """Run an agent on the standard streams; 0 where everything was put back."""
+    parser = argparse.ArgumentParser(prog="pytest_nfv.hosts.agent")
+    parser.add_argument("--run", required=True)
+    parser.add_argument("--parent", required=True, type=int)
+    parser.add_argument("--mark", required=True, type=Path)
+    parser.add_argument("--rootless", action="store_true")
+    options = parser.parse_args()
+    inbox = Inbox(sys.stdin.fileno(), options.parent)
+    # What a library prints must not come between the answers.
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    try:
+        if options.rootless:
+            userns.enter()
+    except CapabilityMissing as error:
+        answers.write(json.dumps({"missing": [error.capability, error.missing, error.remedy]}) + "\n")
+        answers.close()
+        return 1
+    agent = Agent(options.run, options.rootless)
+    try:
+        answers.write(json.dumps({"ok": {"pid": os.getpid()}}) + "\n")
+        answers.flush()
+        serve(agent, inbox, answers)
+    except BrokenPipeError:
+        pass  # the parent ended between question and answer
+    finally:
+        trouble = agent.put_back()
+        if not trouble:
+            options.mark.unlink(missing_ok=True)
+        with suppress(OSError):  # nobody may be left to read it
+            print("\n".join(trouble), file=sys.stderr, end="", flush=True)
+        inbox.close()
+    with suppress(BrokenPipeError):
+        answers.close()
+    return 1 if trouble else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,177 @@
+"""Links as the agent makes and reads them by netlink."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pyroute2.netlink.exceptions import NetlinkError  # type: ignore[import-untyped]  # pyroute2 ships no types
+
+from pytest_nfv.errors import DeploymentError
+from pytest_nfv.hosts.ethtool import set_offload
+from pytest_nfv.hosts.netns import Namespace
+
+_NO_IPV6 = "/proc/sys/net/ipv6/conf/default/disable_ipv6"
+_BRIDGE_NETFILTER = "/proc/sys/net/bridge/bridge-nf-call-"
+_NETFILTERS = ("iptables", "ip6tables", "arptables")
+_AGEING_S = 3600  # no address is forgotten within any run of trials
+_COUNTED = ("rx_packets", "tx_packets", "rx_dropped", "tx_dropped", "rx_errors", "tx_errors")
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """One end of a veth pair: where it lives, what it is called, what is switched on or off."""
+
+    namespace: Namespace
+    interface: str
+    address: str
+    offloads: Mapping[str, bool]
+
+
+def make_veth(one: End, other: End, mtu: int) -> None:
+    """Make a pair, up at both ends, with no IPv6 on it.
+
+    Raises:
+        DeploymentError: refused; with the kernel's reason.
+    """
+    with _asked(f"make veth pair {one.interface} - {other.interface}"):
+        one.namespace.routes.link(
+            "add",
+            kind="veth",
+            ifname=one.interface,
+            address=one.address,
+            mtu=mtu,
+            peer={
+                "ifname": other.interface,
+                "address": other.address,
+                "mtu": mtu,
+                "net_ns_fd": other.namespace.descriptor,
+            },
+        )
+    one.namespace.links.append(one.interface)  # the other end goes with it
+    for end in (one, other):
+        with end.namespace.entered():
+            for offload, on in end.offloads.items():
+                set_offload(end.interface, offload, on)
+        with _asked(f"bring {end.interface} up"):
+            end.namespace.routes.link("set", index=index_of(end.namespace, end.interface), state="up")
+
+
+def make_bridge(namespace: Namespace, bridge: str, address: str, ports: Sequence[str]) -> None:
+    """Make a learning bridge with neither spanning tree, multicast snooping nor netfilter, and put `ports` in it.
+
+    VLAN filtering is off by itself; not naming it lets a kernel without it do too.
+
+    Raises:
+        DeploymentError: refused; with the kernel's reason.
+    """
+    ticks = os.sysconf("SC_CLK_TCK")
+    with _asked(f"make bridge {bridge}"):
+        namespace.routes.link(
+            "add", kind="bridge", ifname=bridge, address=address, br_stp_state=0, br_ageing_time=_AGEING_S * ticks
+        )
+    namespace.links.append(bridge)
+    index = index_of(namespace, bridge)
+    _optional(namespace, index, br_mcast_snooping=0)
+    _optional(namespace, index, br_nf_call_iptables=0, br_nf_call_ip6tables=0, br_nf_call_arptables=0)
+    with _asked(f"bring {bridge} up"):
+        namespace.routes.link("set", index=index, state="up")
+    for port in ports:
+        with _asked(f"put {port} into {bridge}"):
+            namespace.routes.link("set", index=index_of(namespace, port), master=index)
+
+
+def _optional(namespace: Namespace, index: int, **settings: int) -> None:
+    """Set what a kernel may have been built without, in which case there is nothing to switch off."""
+    try:
+        namespace.routes.link("set", index=index, kind="bridge", **settings)
+    except NetlinkError as error:
+        if error.code != errno.EOPNOTSUPP:
+            raise DeploymentError(f"cannot set {', '.join(settings)}: {os.strerror(error.code)}") from error
+
+
+def quieten(namespace: Namespace) -> list[str]:
+    """Keep the kernel from putting frames of its own on links, or judging those of others; return what it kept."""
+    notes = []
+    for path, value in ((_NO_IPV6, "1"), *((_BRIDGE_NETFILTER + name, "0") for name in _NETFILTERS)):
+        try:
+            if namespace.read(path).strip() != value:
+                namespace.write(path, value)
+        except FileNotFoundError:
+            continue  # no IPv6, or no bridge netfilter, in this kernel
+        except OSError as error:
+            notes.append(f"{path} could not be set to {value} ({error.strerror})")
+    return notes
+
+
+def read_links(namespace: Namespace) -> dict[str, dict[str, Any]]:
+    """Return every interface's state and counters since it was made."""
+    with _asked("read interfaces"):
+        found = list(namespace.routes.get_links())
+    names = {link["index"]: link.get("ifname") for link in found}
+    return {
+        link.get("ifname"): {
+            "up": bool(link["flags"] & 1),
+            "carrier": bool(link.get("carrier")),
+            "master": names.get(link.get("master"), ""),
+            "address": link.get("address") or "",
+            "mtu": link.get("mtu"),
+            **{name: link.get("stats64")[name] for name in _COUNTED},
+        }
+        for link in found
+    }
+
+
+def read_learned(namespace: Namespace, bridge: str) -> list[tuple[str, str]]:
+    """Return (MAC address, interface) of everything that a bridge has learned."""
+    with _asked(f"read what {bridge} has learned"):
+        names = {link["index"]: link.get("ifname") for link in namespace.routes.get_links()}
+        index = index_of(namespace, bridge)
+        entries = list(namespace.routes.fdb("dump", master=index))
+    permanent = 0x80  # NUD_PERMANENT: the ports' own addresses
+    return [
+        (entry.get("lladdr"), names.get(entry["ifindex"], ""))
+        for entry in entries
+        if not entry["state"] & permanent and entry["ifindex"] != index
+    ]
+
+
+def remove_links(namespace: Namespace) -> None:
+    """Remove the links that were made, the last one first. What somebody else took away already is no trouble.
+
+    Raises:
+        DeploymentError: the kernel keeps one.
+    """
+    while namespace.links:
+        link = namespace.links[-1]
+        try:
+            for index in namespace.routes.link_lookup(ifname=link):
+                namespace.routes.link("del", index=index)
+        except NetlinkError as error:
+            if error.code != errno.ENODEV:
+                raise DeploymentError(f"cannot remove {link}: {os.strerror(error.code)}") from error
+        namespace.links.pop()
+
+
+def index_of(namespace: Namespace, interface: str) -> int:
+    """Return an interface's index.
+
+    Raises:
+        DeploymentError: there is no such interface.
+    """
+    found = namespace.routes.link_lookup(ifname=interface)
+    if not found:
+        raise DeploymentError(f"interface {interface} is gone from {namespace.name}")
+    return int(found[0])
+
+
+@contextmanager
+def _asked(what: str) -> Iterator[None]:
+    try:
+        yield
+    except NetlinkError as error:
+        raise DeploymentError(f"cannot {what}: {os.strerror(error.code)}") from error

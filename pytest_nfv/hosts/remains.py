@@ -1,0 +1,76 @@
+"""What a run leaves on the machine when it ends badly, found by the run's id and removed."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+
+from pytest_nfv.hosts.netns import NAMED, remove_name
+from pytest_nfv.hosts.run_id import RUN_VARIABLE, namespace_prefix
+
+END_DEADLINE_S = 2.0
+
+
+def processes_of(run_id: str, proc: Path = Path("/proc")) -> list[int]:
+    """Return the processes that carry the run's id in their environment and may be looked at, without this one."""
+    wanted = f"{RUN_VARIABLE}={run_id}".encode()
+    return [
+        int(entry.name)
+        for entry in proc.iterdir()
+        if entry.name.isdecimal() and int(entry.name) != os.getpid() and _carries(entry, wanted)
+    ]
+
+
+def _carries(entry: Path, wanted: bytes) -> bool:
+    try:
+        return wanted in (entry / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return False  # ended meanwhile, or another user's
+
+
+def kill_processes(run_id: str, spare: Collection[int] = ()) -> list[str]:
+    """Kill every process of the run and wait until they have ended; return what was killed.
+
+    Args:
+        run_id: whose processes.
+        spare: process ids that stay.
+    """
+    wanted = f"{RUN_VARIABLE}={run_id}".encode()
+    killed = []
+    deadline = time.monotonic() + END_DEADLINE_S
+    for pid in processes_of(run_id):
+        if pid in spare:
+            continue
+        with suppress(ProcessLookupError):
+            handle = os.pidfd_open(pid)
+            try:
+                # Looked at again through a handle that cannot become another process's.
+                if _carries(Path(f"/proc/{pid}"), wanted):
+                    signal.pidfd_send_signal(handle, signal.SIGKILL)
+                    select.select([handle], [], [], max(0.0, deadline - time.monotonic()))
+                    killed.append(f"process {pid}")
+            finally:
+                os.close(handle)
+    return killed
+
+
+def namespaces_of(run_id: str, directory: Path = NAMED) -> list[Path]:
+    """Return the named network namespaces of the run."""
+    return sorted(directory.glob(f"{namespace_prefix(run_id)}*"))
+
+
+def remove_namespaces(run_id: str, directory: Path = NAMED) -> list[str]:
+    """Remove the run's named network namespaces, and with them the links inside; return their names.
+
+    Raises:
+        OSError: not permitted.
+    """
+    paths = namespaces_of(run_id, directory)
+    for path in paths:
+        remove_name(path)
+    return [f"network namespace {path.name}" for path in paths]

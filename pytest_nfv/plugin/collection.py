@@ -1,0 +1,93 @@
+"""What happens to our tests at collection: parametrising, selecting, checking."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_nfv.errors import ConfigurationError
+from pytest_nfv.plugin import markers
+
+if TYPE_CHECKING:
+    from pytest_nfv.plugin.settings import Settings
+
+
+def parametrise(metafunc: pytest.Metafunc, names: frozenset[str], settings: Settings) -> None:
+    """Give a test its testbeds, switches and, where it asks without a list of its own, frame sizes.
+
+    Testbed and switch are session-scoped parameters, so that pytest's own ordering keeps tests of one switch
+    together and redeployments few.
+    """
+    if "testbed" in names:
+        testbeds = settings.testbeds
+        metafunc.parametrize(
+            "testbed", testbeds, indirect=True, scope="session", ids=[testbed.name for testbed in testbeds]
+        )
+    if "vswitch" in names and not _parametrised(metafunc, "vswitch"):
+        each = [settings.switches_of(testbed) for testbed in settings.testbeds]
+        switches = list(dict.fromkeys(name for one in each for name in one))
+        metafunc.parametrize("vswitch", switches, indirect=True, scope="session")
+    if "frame_size" in names and not _parametrised(metafunc, "frame_size"):
+        metafunc.parametrize("frame_size", settings.fallback_frame_sizes, indirect=True)
+
+
+def _parametrised(metafunc: pytest.Metafunc, name: str) -> bool:
+    for marker in metafunc.definition.iter_markers("parametrize"):
+        names = marker.args[0] if marker.args else marker.kwargs.get("argnames", "")
+        listed = [one.strip() for one in names.split(",")] if isinstance(names, str) else list(names)
+        if name in listed:
+            return True
+    return False
+
+
+def select(config: pytest.Config, items: list[pytest.Item], settings: Settings) -> None:
+    """Where `--nfv-frame-size` is given, drop other sizes of tests that parametrise it themselves."""
+    if not settings.frame_sizes:
+        return
+    keep: list[pytest.Item] = []
+    dropped: list[pytest.Item] = []
+    for item in items:
+        size = _parameters(item).get("frame_size")
+        wanted = size is None or int(size) in settings.frame_sizes
+        (keep if wanted else dropped).append(item)
+    if dropped:
+        items[:] = keep
+        config.hook.pytest_deselected(items=dropped)
+
+
+@contextmanager
+def counted_as_benchmarks(items: list[pytest.Item]) -> Iterator[None]:
+    """Let pytest-benchmark's own selection (`--benchmark-only`, `--benchmark-skip`) count our tests as benchmarks.
+
+    They take its fixture only when there is a row to make, so that it never complains of a test without one.
+    """
+    lists = [getattr(item, "fixturenames", ["benchmark"]) for item in items]
+    added = [names for names in lists if "benchmark" not in names]
+    for names in added:
+        names.append("benchmark")
+    try:
+        yield
+    finally:
+        for names in added:
+            names.remove("benchmark")
+
+
+def check(items: list[pytest.Item], settings: Settings) -> None:
+    """Check the markers' arguments before anything runs.
+
+    Raises:
+        pytest.UsageError: names test, marker and argument.
+    """
+    for item in items:
+        try:
+            markers.defaults(item, settings)
+        except ConfigurationError as error:
+            raise pytest.UsageError(f"pytest-nfv: {error}") from error
+
+
+def _parameters(item: pytest.Item) -> dict[str, Any]:
+    callspec = getattr(item, "callspec", None)
+    return dict(callspec.params) if callspec is not None else {}

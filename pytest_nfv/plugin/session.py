@@ -1,0 +1,113 @@
+"""The plugin once it is needed: testbeds in use, measurements by test, the record of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from pytest_nfv.deployment import capabilities
+from pytest_nfv.deployment.bench import Bench
+from pytest_nfv.deployment.planning import Planner
+from pytest_nfv.deployment.traffic import Traffic
+from pytest_nfv.errors import CapabilityMissing, ConfigurationError
+from pytest_nfv.hosts.run_id import new_run_id
+from pytest_nfv.plugin import markers
+from pytest_nfv.plugin.benchmark import Rows
+from pytest_nfv.plugin.outcome import MEASURED, Outcomes
+from pytest_nfv.plugin.planned import Planned
+from pytest_nfv.plugin.recording import Recording
+from pytest_nfv.plugin.terminal import Terminal
+from pytest_nfv.records.measurement import Measurement
+
+if TYPE_CHECKING:
+    from pytest_nfv.deployment.traffic import Deploy, Result
+    from pytest_nfv.model.testbed import Testbed
+    from pytest_nfv.model.topology import Topology
+    from pytest_nfv.plugin.settings import Settings
+
+ACTIVE: pytest.StashKey[Session] = pytest.StashKey()
+
+
+def activate(config: pytest.Config, settings: Settings, items: list[pytest.Item]) -> None:
+    """Register the working parts, once a test of ours was collected.
+
+    Raises:
+        pytest.UsageError: a required capability is missing, or the record cannot be written.
+    """
+    if ACTIVE in config.stash or config.option.collectonly:
+        return
+    try:
+        session = config.stash[ACTIVE] = Session(config, settings)
+    except (CapabilityMissing, ConfigurationError) as error:
+        raise pytest.UsageError(f"pytest-nfv: {error}") from error
+    for name, part in session.parts():
+        config.pluginmanager.register(part, f"nfv-{name}")
+    Rows.mark(config, items)
+
+
+def active(config: pytest.Config) -> Session:
+    """Return the run's session."""
+    return config.stash[ACTIVE]
+
+
+class Session:
+    """One run: its testbeds, and what it measured."""
+
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        self.settings = settings
+        self.run_id = new_run_id()
+        self.terminal = Terminal(config, settings)
+        self._planner = Planner()
+        if not settings.plan:
+            for name in settings.require:
+                capabilities.probe(name)
+        self._recording = None if settings.plan else Recording(settings, self.run_id)
+
+    def parts(self) -> Iterator[tuple[str, object]]:
+        """Return the plugins that this run needs, by name."""
+        yield "outcomes", Outcomes(self.settings)
+        yield "terminal", self.terminal
+        yield from (
+            [("planned", Planned(self._planner))] if self._recording is None else [("recording", self._recording)]
+        )
+
+    def bench(self, testbed: Testbed) -> Iterator[Bench]:
+        """Own a testbed until pytest is done with it."""
+        bench = Bench(testbed, self.run_id, self.terminal)
+        try:
+            yield bench
+        finally:
+            bench.close()
+
+    def deployer(self, request: pytest.FixtureRequest, bench: Bench) -> Deploy:
+        """Return the `deploy` of one test."""
+        item = request.node
+        measurements = item.stash[MEASURED] = []
+        defaults = markers.defaults(item, self.settings)
+        rows = Rows(request)
+        cost = self._planner.test(item.nodeid)
+
+        def measured(result: Result) -> None:
+            one = Measurement.from_result(result)
+            needs = defaults.requirements
+            if one.kind == "throughput" and needs.throughput_at_least is not None:
+                one = one.required(at_least_pps=needs.throughput_at_least.pps)
+            elif one.kind == "latency" and needs.latency_below_us:
+                one = one.required(limits_us=needs.latency_below_us)
+            measurements.append(one)
+            rows.add(result)
+
+        def deploy(topology: Topology) -> Traffic:
+            """Deploy a topology, or take the standing one if it is equal."""
+            if not hasattr(topology, "directions"):
+                raise ConfigurationError(f"deploy({topology!r}): accepted: a topology, such as P2P(vswitch)")
+            if self._recording is None:
+                planned = self._planner.traffic(cost, bench.testbed, topology, defaults)
+                return cast(Traffic, planned)  # answers the same calls
+            system = bench.system(topology)
+            self._recording.used(bench, system)
+            return Traffic(system, defaults, self.terminal, measured)
+
+        return deploy

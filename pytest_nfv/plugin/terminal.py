@@ -1,0 +1,105 @@
+"""What the terminal shows: the testbed at the top, a live line while trials run, a table at the end."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_nfv.deployment.capabilities import switches
+from pytest_nfv.model.trial import TrialResult, TrialSpec
+from pytest_nfv.records import summary
+from pytest_nfv.units import PacketRate
+
+if TYPE_CHECKING:
+    from pytest_nfv.plugin.settings import Settings
+
+
+class Terminal:
+    """Implements `deployment.observer.Observer` on pytest's terminal, and its reporting hooks."""
+
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        self._config = config
+        self._settings = settings
+        self._column: int | None = None
+        self._invalid: list[pytest.TestReport] = []
+        self._measured: list[tuple[str, dict[str, Any]]] = []
+
+    @property
+    def _reporter(self) -> pytest.TerminalReporter | None:
+        reporter: pytest.TerminalReporter | None = self._config.pluginmanager.getplugin("terminalreporter")
+        return reporter
+
+    def pytest_report_collectionfinish(self) -> list[str]:
+        """Name the testbeds, and the switches found and missing."""
+        out = []
+        for testbed in self._settings.testbeds:
+            found = [
+                f"{name} {version}" if version else f"{name} missing" for name, version, _ in switches(testbed)
+            ]
+            out.append(f"nfv: testbed {testbed.name}, line rate {testbed.link}; switches: {', '.join(found)}")
+        return out
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep what the end shows."""
+        if getattr(report, "nfv_outcome", "") == "invalid":
+            self._invalid.append(report)
+        self._measured += [(report.nodeid, one) for one in getattr(report, "nfv_measurements", [])]
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Show invalid tests in full, then every measurement in one table."""
+        if self._invalid:
+            terminalreporter.section("INVALID: nothing was learnt about the device", "=", yellow=True)
+            for report in self._invalid:
+                terminalreporter.section(report.nodeid, "_", yellow=True)
+                terminalreporter.write_line(report.longreprtext)
+        if self._measured:
+            terminalreporter.section("dataplane", "=")
+            for line in summary.lines(self._measured):
+                terminalreporter.write_line(line)
+
+    def deploying(self, what: str) -> None:
+        """Show what is being brought up."""
+        self._live(f"deploying {what}")
+        self._clear()
+
+    def trial_started(self, spec: TrialSpec) -> None:
+        """Show the load of the trial that starts."""
+        self._live(f"{_load(spec)}: starting")
+
+    def trial_progress(self, spec: TrialSpec, elapsed_s: float, sent: int, received: int) -> None:
+        """Show load, loss so far and time left."""
+        missing = max(0, sent - received)
+        share = f"{missing / sent:.2%}" if sent else "-"
+        left_s = max(0.0, spec.duration_s - elapsed_s)
+        self._live(f"{_load(spec)}: {missing} frames missing ({share}), {left_s:.1f} s left")
+
+    def trial_done(self, result: TrialResult) -> None:
+        """Take the live line away."""
+        self._clear()
+
+    def _live(self, text: str) -> None:
+        reporter = self._reporter
+        if reporter is None or not reporter.isatty or self._config.get_verbosity() < 0:
+            return
+        writer = self._config.get_terminal_writer()
+        if self._column is None:
+            self._column = writer.width_of_current_line
+            reporter.write("\n")
+        reporter.rewrite(f"  {time.strftime('%H:%M:%S')} {text}"[: writer.fullwidth - 1], erase=True)
+        writer.flush()
+
+    def _clear(self) -> None:
+        """Erase the live line and go back to the end of the line above it."""
+        reporter, column = self._reporter, self._column
+        if reporter is None or column is None:
+            return
+        self._column = None
+        back = f"\x1b[{column}C" if column else ""
+        reporter.write(f"\r\x1b[2K\x1b[1A{back}", flush=True)
+
+
+def _load(spec: TrialSpec) -> str:
+    ways = "" if len(spec.directions) == 1 else f" x {len(spec.directions)} directions"
+    return f"{spec.frame_size} B at {PacketRate(spec.rate_pps)}{ways}"

@@ -1,0 +1,86 @@
+"""A measurement in one line."""
+
+from __future__ import annotations
+
+from pytest_nfv.model.verdict import Verdict
+from pytest_nfv.records.account import OFFERED, Account, telling
+from pytest_nfv.records.measurement import Measurement
+from pytest_nfv.records.waterfall import worst
+from pytest_nfv.records.wording import percent, rate, span
+
+
+def headline_of(one: Measurement) -> str:
+    """Return verdict, figure, goal, and where frames were lost or why nothing was learnt."""
+    words = {"gate": _gate, "throughput": _throughput, "latency": _latency}[one.kind]
+    verdict = str(one.verdict or "measured") + (" (simulated)" if one.simulated else "")
+    return f"{verdict}: {words(one, telling(one))}"
+
+
+def of_line(pps: float, one: Measurement) -> str:
+    """Return what a rate is on the subject's link: `1GbE line rate, 128 B`, `37.2 % of 1GbE line rate, 64 B`."""
+    share = pps / one.line_rate_pps
+    link = f"{one.subject.link} line rate" if share == 1 else f"{percent(share)} of {one.subject.link} line rate"
+    return f"{link}, {one.subject.frame_size} B"
+
+
+def where_lost(account: Account) -> str:
+    """Return the place where most frames were lost, in short: `s0 rx (veth ring full)`; "" where nothing tells."""
+    found = worst(account)
+    if found is None:
+        return ""
+    step = found[1]
+    main = max(step.drops, key=lambda reason: step.drops[reason], default="")
+    return step.place.partition(" (")[0] + (f" ({main})" if main else "")
+
+
+def _gate(one: Measurement, account: Account | None) -> str:
+    target = one.target_pps or 0.0
+    goal = f"{rate(target)} ({of_line(target, one)})"
+    if account is None:
+        return f"{goal}: no trial was run"
+    if one.verdict is Verdict.INVALID:
+        if account.offered_share < OFFERED:
+            return f"the generator offered {rate(account.offered_pps)} of {goal}: {percent(account.offered_share)}"
+        return f"at {goal}: {_why(one, account)}"
+    if one.verdict is Verdict.FAIL:
+        place = where_lost(account)
+        at = f" at {place}" if place else ""
+        return f"forwarded {rate(account.forwarded_pps)} of {goal}: {percent(account.loss_ratio)} lost{at}"
+    lost = f"{percent(account.loss_ratio)} lost" if account.lost else "nothing lost"
+    count = len(account.trials)
+    return f"forwarded {goal}: {lost} in {count} trial{'s' if count > 1 else ''}"
+
+
+def _throughput(one: Measurement, account: Account | None) -> str:
+    if one.verdict is Verdict.INVALID:
+        return f"no throughput ({one.subject.frame_size} B): {_why(one, account)}"
+    found = one.rate_pps or 0.0
+    text = f"throughput {rate(found)}"
+    if one.threshold_pps is not None:
+        sign = "<" if found < one.threshold_pps else ">="
+        text += f" {sign} {rate(one.threshold_pps)}"
+    text += f" ({of_line(found, one)})"
+    place = where_lost(account) if account is not None and one.upper_pps is not None else ""
+    limit = (
+        f"limited by the {one.limited_by}" if one.limited_by else (f"above it loss at {place}" if place else "")
+    )
+    return f"{text}: {limit}" if limit else text
+
+
+def _latency(one: Measurement, account: Account | None) -> str:
+    load = one.target_pps or 0.0
+    at = f"at {rate(load)} ({of_line(load, one)})"
+    if one.verdict is Verdict.INVALID or not one.latency:
+        return f"no latency {at}: {_why(one, account)}"
+    kept = sorted(set.intersection(*(set(way.percentiles_ns) for way in one.latency)))
+    shown = [p for p in kept if p in (50.0, 99.0) or p in one.limits_us]
+    texts = [f"p{p:g} {span(max(way.percentiles_ns[p] for way in one.latency) / 1e9)}" for p in shown]
+    limits = [f"p{p:g} < {limit:g} us" for p, limit in sorted(one.limits_us.items())]
+    asked = f"; required {', '.join(limits)}" if limits else ""
+    return f"latency {', '.join(texts)} {at}{asked}"
+
+
+def _why(one: Measurement, account: Account | None) -> str:
+    """Return what was wrong with the last trial; a measurement's own reasons begin with a count of such trials."""
+    last = account.trials[-1].invalid if account is not None else ()
+    return next(iter((*last, *one.reasons)), "no reason was kept")

@@ -1,0 +1,257 @@
+"""One measurement as the record keeps it: gate, throughput or latency, with every trial behind it.
+
+`Measurement.from_result` takes what a test got, `to_json` and `of` carry it through a file. Terminal, reports and
+comparison all work on this one value, so that they cannot say different things.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pytest_nfv.model.goal import SearchGoal
+from pytest_nfv.model.measurement import Gate, LatencyResult, Subject, Throughput
+from pytest_nfv.model.trial import Latency, TrialResult
+from pytest_nfv.model.verdict import Ruling, Verdict
+from pytest_nfv.records.reading import Node
+from pytest_nfv.records.trial_json import decode_latency, decode_trial, encode_latency, encode_trial
+from pytest_nfv.units import Link, line_rate
+
+KINDS = ("gate", "throughput", "latency")
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A figure from elsewhere to show beside ours: a paper's, a vendor's.
+
+    Attributes:
+        source: whose figure it is, in a few words.
+        rate_pps: frames a second, per direction.
+    """
+
+    source: str
+    rate_pps: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What one call of a test measured.
+
+    Rates are per direction.
+
+    Attributes:
+        kind: `gate`, `throughput` or `latency`.
+        goal: None for latency.
+        verdict: None where a number was measured and nothing asked of it.
+        reasons: why the verdict, the most telling first.
+        target_pps: a gate's load, or the load at which latency was taken; None for a throughput.
+        threshold_pps: what a throughput has to reach; limits_us: what a latency percentile has to stay below.
+        rate_pps: the throughput found; None where none was.
+        lower_pps, upper_pps, method, limited_by: as in `model.measurement.Throughput`.
+        latency: one summary per direction.
+        reference: a figure to show beside it.
+    """
+
+    kind: str
+    subject: Subject
+    goal: SearchGoal | None
+    verdict: Verdict | None
+    reasons: tuple[str, ...]
+    trials: tuple[TrialResult, ...]
+    target_pps: float | None = None
+    threshold_pps: float | None = None
+    rate_pps: float | None = None
+    lower_pps: float | None = None
+    upper_pps: float | None = None
+    method: str = ""
+    limited_by: str = ""
+    latency: tuple[Latency, ...] = ()
+    limits_us: Mapping[float, float] = field(default_factory=dict)
+    reference: Reference | None = None
+
+    @property
+    def line_rate_pps(self) -> float:
+        """Line rate of the subject's link at its frame size."""
+        return line_rate(self.subject.link, self.subject.frame_size).pps
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any part of it is from the simulated device."""
+        return self.subject.simulated or any(trial.simulated for trial in self.trials)
+
+    @classmethod
+    def from_result(
+        cls,
+        result: Gate | Throughput | LatencyResult,
+        *,
+        ruling: Ruling | None = None,
+        reference: Reference | None = None,
+    ) -> Measurement:
+        """Take what a test was given.
+
+        Args:
+            result: of any of the three kinds.
+            ruling: the verdict where the caller knows it. A gate brings its own; for the others the default is
+                INVALID where they end in an invalid trial (the search or its repeats gave up there), else none.
+            reference: a figure to show beside it.
+        """
+        made: Measurement = _OF[type(result)](result)
+        own = ruling or (result.ruling if isinstance(result, Gate) else _given_up(made))
+        if own is not None:
+            made = replace(made, verdict=own.verdict, reasons=own.reasons)
+        return replace(made, reference=reference)
+
+    def required(
+        self, *, at_least_pps: float | None = None, limits_us: Mapping[float, float] | None = None
+    ) -> Measurement:
+        """Return the same measurement, judged by a requirement; an INVALID one stays so."""
+        limits = dict(limits_us or {})
+        judged = replace(self, threshold_pps=at_least_pps, limits_us=limits)
+        if self.verdict is Verdict.INVALID:
+            return judged
+        reasons = _missed(judged)
+        return replace(judged, verdict=Verdict.FAIL if reasons else Verdict.PASS, reasons=reasons)
+
+    @classmethod
+    def of(cls, value: Measurement | Mapping[str, Any]) -> Measurement:
+        """Take a measurement or its JSON.
+
+        Raises:
+            RecordError: a key is missing, or a value is not of its kind or out of range.
+        """
+        return value if isinstance(value, Measurement) else decode_measurement(Node(value, source="measurement"))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        goal, subject = self.goal, self.subject
+        return {
+            "kind": self.kind,
+            "subject": {
+                "testbed": subject.testbed,
+                "topology": subject.topology,
+                "vswitch": subject.vswitch,
+                "link": subject.link,
+                "frame_size_octets": subject.frame_size,
+                "simulated": subject.simulated,
+                "notes": list(subject.notes),
+            },
+            "goal": None if goal is None else {key: getattr(goal, key) for key in _GOAL},
+            "verdict": None if self.verdict is None else str(self.verdict),
+            "reasons": list(self.reasons),
+            **{key: getattr(self, key) for key in _RATES},
+            "method": self.method,
+            "limited_by": self.limited_by,
+            "limits_us": {f"{p:g}": limit for p, limit in sorted(self.limits_us.items())},
+            "reference": self.reference and {"source": self.reference.source, "rate_pps": self.reference.rate_pps},
+            "latency": [encode_latency(one) for one in self.latency],
+            "trials": [encode_trial(trial) for trial in self.trials],
+        }
+
+
+def decode_measurement(node: Node) -> Measurement:
+    """Read what `Measurement.to_json` wrote.
+
+    Raises:
+        RecordError: a key is missing, or a value is not of its kind or out of range.
+    """
+    rates = {key: node.key(key).maybe(Node.number) for key in _RATES}
+    verdict = node.key("verdict").maybe(lambda one: Verdict(one.one_of(*Verdict)))
+    return Measurement(
+        kind=node.key("kind").one_of(*KINDS),
+        subject=_subject(node.key("subject")),
+        goal=node.key("goal").maybe(_goal),
+        verdict=verdict,
+        reasons=node.key("reasons").texts(),
+        trials=tuple(decode_trial(one) for one in node.key("trials").items()),
+        method=node.key("method").text(),
+        limited_by=node.key("limited_by").text(),
+        latency=tuple(decode_latency(one) for one in node.key("latency").items()),
+        limits_us=node.key("limits_us").percentiles(),
+        reference=node.key("reference").maybe(
+            lambda one: Reference(one.key("source").text(), one.key("rate_pps").number())
+        ),
+        **rates,
+    )
+
+
+_GOAL = ("loss_ratio", "exceed_ratio", "trial_duration_s", "duration_sum_s")
+_RATES = ("target_pps", "threshold_pps", "rate_pps", "lower_pps", "upper_pps")
+
+
+def _goal(node: Node) -> SearchGoal:
+    values = {key: node.key(key).number() for key in _GOAL}
+    return node.made(lambda: SearchGoal(**values))
+
+
+def _subject(node: Node) -> Subject:
+    link, frame_size = node.key("link"), node.key("frame_size_octets")
+    link.made(lambda: Link.of(link.text()))
+    frame_size.made(lambda: line_rate(link.text(), frame_size.count()))
+    return Subject(
+        testbed=node.key("testbed").text(),
+        topology=node.key("topology").text(),
+        vswitch=node.key("vswitch").text(),
+        link=link.text(),
+        frame_size=frame_size.count(),
+        simulated=node.key("simulated").flag(),
+        notes=node.key("notes").texts(),
+    )
+
+
+def _from_gate(gate: Gate) -> Measurement:
+    return Measurement("gate", gate.subject, gate.goal, None, (), gate.trials, target_pps=gate.target.pps)
+
+
+def _from_throughput(found: Throughput) -> Measurement:
+    return Measurement(
+        "throughput",
+        found.subject,
+        found.goal,
+        None,
+        (),
+        found.trials,
+        rate_pps=found.rate.pps,
+        lower_pps=found.lower_pps,
+        upper_pps=found.upper_pps,
+        method=found.method,
+        limited_by=found.limited_by,
+    )
+
+
+def _from_latency(result: LatencyResult) -> Measurement:
+    return Measurement(
+        "latency",
+        result.subject,
+        None,
+        None,
+        (),
+        result.trials,
+        target_pps=result.offered.pps,
+        latency=result.latency,
+    )
+
+
+_OF: dict[type, Any] = {Gate: _from_gate, Throughput: _from_throughput, LatencyResult: _from_latency}
+
+
+def _given_up(made: Measurement) -> Ruling | None:
+    last = made.trials[-1] if made.trials else None
+    if last is not None and not last.valid:
+        return Ruling(Verdict.INVALID, last.invalid)
+    if made.kind == "latency" and not made.latency:
+        return Ruling(Verdict.INVALID, ("no frame came back to take a latency from",))
+    return None
+
+
+def _missed(made: Measurement) -> tuple[str, ...]:
+    reasons = []
+    if made.threshold_pps is not None and (made.rate_pps or 0.0) < made.threshold_pps:
+        reasons.append(
+            f"throughput {made.rate_pps or 0.0:,.0f} pps is below the required {made.threshold_pps:,.0f} pps"
+        )
+    for percentile, limit_us in made.limits_us.items():
+        worst_us = max(one.percentiles_ns.get(percentile, one.max_ns) for one in made.latency) / 1e3
+        if worst_us > limit_us:
+            reasons.append(f"latency p{percentile:g} is {worst_us:.1f} us, above the required {limit_us:g} us")
+    return tuple(reasons)

@@ -1,0 +1,127 @@
+"""Two ports joined by a wire of plain memory, in one process: to calibrate, and to test without privilege.
+
+The wire is a ring of copies: what `commit` takes is at once at the far end. A full ring refuses, as a veth's does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from pytest_nfv.errors import ConfigurationError
+from pytest_nfv.model.offer import SIGNATURE_OCTETS, PortSpec
+from pytest_nfv.rings.port import U8, U64, Arrived
+
+SLOTS = 4096
+BURST_MAX = 64
+
+
+class _Wire:
+    """One way: `written` and `read` count frames since the start."""
+
+    def __init__(self, slots: int) -> None:
+        self.slots = slots
+        self.frames: U8 = np.zeros((slots, SIGNATURE_OCTETS), np.uint8)
+        self.octets = np.zeros(slots, np.int64)
+        self.written = self.read = 0
+
+    def widen(self, octets: int) -> None:
+        if octets > self.frames.shape[1]:
+            wider = np.zeros((self.slots, octets), np.uint8)
+            wider[:, : self.frames.shape[1]] = self.frames
+            self.frames = wider
+
+    def put(self, frames: U8) -> int:
+        """Copy in what there is room for; return how many."""
+        count = min(len(frames), self.slots - (self.written - self.read))
+        at = (self.written + np.arange(count)) % self.slots
+        self.frames[at, : frames.shape[1]] = frames[:count]
+        self.octets[at] = frames.shape[1]
+        self.written += count
+        return count
+
+
+class LoopbackPort:
+    """One end."""
+
+    def __init__(self, out: _Wire, back: _Wire) -> None:
+        self._out, self._in = out, back
+        self._first = self._held = 0
+
+    @classmethod
+    def pair(cls, slots: int = SLOTS) -> tuple[LoopbackPort, LoopbackPort]:
+        """Return the two ends of a new wire."""
+        there, back = _Wire(slots), _Wire(slots)
+        return cls(there, back), cls(back, there)
+
+    @classmethod
+    def open_all(cls, specs: Sequence[PortSpec]) -> tuple[LoopbackPort, ...]:
+        """Join the ports two by two, in their order.
+
+        Raises:
+            ConfigurationError: an odd number of ports.
+        """
+        if len(specs) % 2:
+            raise ConfigurationError(
+                f"{len(specs)} loopback ports: accepted: an even number, as each wire has two ends"
+            )
+        return tuple(end for _ in range(len(specs) // 2) for end in cls.pair())
+
+    @property
+    def burst_max(self) -> int:
+        """Well below the wire's slots."""
+        return BURST_MAX
+
+    @property
+    def receive_slots(self) -> int:
+        """Slots of the wire."""
+        return self._in.slots
+
+    def prepare(self, templates: U8) -> None:
+        """Fill the transmit slots."""
+        count, octets = templates.shape
+        self._templates = count
+        self._slots = templates[np.arange(BURST_MAX + count) % count]
+        self._out.widen(octets)
+        self._words = np.zeros((len(self._slots), 2), np.uint64)
+        self._first = 0
+
+    def expect(self, octets: int) -> None:
+        """Widen the slots of the wire."""
+        self._in.widen(octets)
+
+    def reserve(self, count: int) -> U64:
+        """Return the signature words of the next slots."""
+        return self._words[self._first : self._first + min(count, BURST_MAX)]
+
+    def commit(self, count: int) -> tuple[int, int]:
+        """Copy the frames to the far end; what the full ring has no room for is refused."""
+        rows = slice(self._first, self._first + count)
+        self._slots[rows, -SIGNATURE_OCTETS:] = self._words[rows].view(np.uint8)
+        taken = self._out.put(self._slots[rows])
+        self._first = (self._first + count) % self._templates
+        return taken, count - taken
+
+    def receive(self, limit: int) -> Arrived | None:
+        """Return what arrived, up to the end of the ring; the stamp is the time of this call."""
+        first = self._in.read % self._in.slots
+        count = min(limit, self._in.written - self._in.read, self._in.slots - first)
+        if not count:
+            return None
+        self._held = count
+        rows = slice(first, first + count)
+        return Arrived(self._in.frames[rows], self._in.octets[rows], np.full(count, time.monotonic_ns(), np.int64))
+
+    def release(self) -> None:
+        """Free the slots."""
+        self._in.read += self._held
+        self._held = 0
+
+    def overruns(self) -> int:
+        """None: a full ring refuses at the sender."""
+        return 0
+
+    def close(self) -> None:
+        """Nothing is held."""

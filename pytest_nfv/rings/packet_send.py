@@ -1,0 +1,139 @@
+"""The sending half of an AF_PACKET port: many frames a system call by sendmmsg(2), each one accounted for.
+
+What becomes of a frame (packet(7) and the kernel's `packet_snd`, `veth_xmit`, `__sys_sendmmsg`):
+
+- sent: the device took it;
+- ENOBUFS: the frame was handed to the device, whose ring was full: gone, counted in `tx_dropped`. sendmmsg
+  swallows the error where frames went out before it in the same call, and returns their number: the frame after
+  them is the refused one and must not be tried again, or it would count twice at the interface;
+- EAGAIN: the frame was not handed over, as the socket's buffer was full. The call waits for room, for at most
+  `SEND_WAIT_S`, instead of being told not to: so a short return means ENOBUFS and never EAGAIN, unless the call
+  took that long.
+
+Kernels before 6.6 report a frame that a full veth ring dropped as sent: it is then in `taken`, and offered and
+lost all the same.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import socket
+import struct
+import time
+
+import numpy as np
+
+from pytest_nfv.errors import GeneratorError
+from pytest_nfv.model.offer import SIGNATURE_OCTETS
+from pytest_nfv.rings.port import U8, U64
+
+SEND_WAIT_S = 0.05
+SEND_BUFFER = 4 << 20
+_SO_SNDBUFFORCE = 32
+_MMSGHDR_WORDS = 8  # struct mmsghdr on LP64: msghdr of 7 words, then msg_len and padding
+_LINE = 64
+_GONE = {errno.ENETDOWN, errno.ENXIO, errno.ENODEV}
+
+
+def _line_aligned(octets: int) -> U8:
+    raw = np.zeros(octets + _LINE, np.uint8)
+    shift = -raw.ctypes.data % _LINE
+    return raw[shift : shift + octets]
+
+
+class PacketSender:
+    """Slots filled once from templates; only their 16 signature octets change from call to call."""
+
+    def __init__(self, interface: str, burst_max: int) -> None:
+        self._interface = interface
+        self._burst_max = burst_max
+        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        try:
+            self._set_up()
+        except OSError:
+            self._socket.close()
+            raise
+        self._fd = self._socket.fileno()
+        libc = ctypes.CDLL(None, use_errno=True)
+        self._sendmmsg = libc.sendmmsg
+        self._sendmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int)
+        self._sendmmsg.restype = ctypes.c_int
+        self._templates = 0
+        self._first = 0
+        self._headers = 0
+
+    def _set_up(self) -> None:
+        self._socket.bind((self._interface, 0))
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, SEND_BUFFER)
+        except PermissionError:  # only the first user namespace's root may pass the system's maximum
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        wait = struct.pack("ll", 0, int(SEND_WAIT_S * 1e6))
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, wait)
+
+    def prepare(self, templates: U8) -> None:
+        """Fill the slots; each slot's signature starts on a word."""
+        count, octets = templates.shape
+        slots = self._burst_max + count
+        lead = -(octets - SIGNATURE_OCTETS) % 8
+        size = -(-(lead + octets) // _LINE) * _LINE
+        self._slots = _line_aligned(slots * size).reshape(slots, size)
+        self._slots[:, lead : lead + octets] = templates[np.arange(slots) % count]
+        end = lead + octets
+        self._words: U64 = self._slots[:, end - SIGNATURE_OCTETS : end].view(np.uint64)
+        self._vectors = np.zeros((slots, 2), np.uint64)
+        self._vectors[:, 0] = self._slots.ctypes.data + lead + np.arange(slots, dtype=np.uint64) * np.uint64(size)
+        self._vectors[:, 1] = octets
+        self._messages = np.zeros((slots, _MMSGHDR_WORDS), np.uint64)
+        self._messages[:, 2] = self._vectors.ctypes.data + np.arange(slots, dtype=np.uint64) * np.uint64(16)
+        self._messages[:, 3] = 1
+        self._headers = self._messages.ctypes.data
+        self._templates = count
+        self._first = 0
+
+    def reserve(self, count: int) -> U64:
+        """The kernel copies a frame before the call returns: all slots are always free.
+
+        So every batch starts at the first slot that holds the template whose turn it is.
+        """
+        return self._words[self._first : self._first + min(count, self._burst_max)]
+
+    def commit(self, count: int) -> tuple[int, int]:
+        """Send; return (taken, refused)."""
+        done = refused = 0
+        while done < count:
+            asked = count - done
+            begun = time.monotonic()
+            at = self._headers + (self._first + done) * _MMSGHDR_WORDS * 8
+            sent = self._sendmmsg(self._fd, at, asked, 0)
+            if sent == asked:
+                done = count
+                break
+            if sent < 0 and not self._was_refused(ctypes.get_errno()):
+                break
+            done += max(sent, 0)
+            if sent > 0 and time.monotonic() - begun >= SEND_WAIT_S:
+                break
+            refused += 1
+            done += 1
+        self._first = (self._first + done) % self._templates
+        return done - refused, refused
+
+    def _was_refused(self, error: int) -> bool:
+        """Whether the device refused the frame; False where it was not sent and may be tried again."""
+        if error == errno.ENOBUFS:
+            return True
+        if error in (errno.EAGAIN, errno.EINTR):
+            return False
+        if error in _GONE:
+            raise GeneratorError(
+                f"interface {self._interface}: {os.strerror(error)} ({errno.errorcode[error]}) while sending: "
+                "it was taken down or removed during the trial"
+            )
+        raise GeneratorError(f"interface {self._interface}: sending failed: {os.strerror(error)}")
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()

@@ -1,0 +1,39 @@
+"""Which class opens which kind of port; a row is imported when it is first used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+
+from pytest_nfv.errors import ConfigurationError, NfvError
+from pytest_nfv.model.offer import PortSpec
+from pytest_nfv.rings.port import Port
+
+KINDS = {
+    "af_packet": "pytest_nfv.rings.af_packet:AfPacketPort",
+    "loopback": "pytest_nfv.rings.loopback:LoopbackPort",
+}
+
+
+def open_ports(specs: Sequence[PortSpec]) -> tuple[Port, ...]:
+    """Open all ports, in the order of `specs`; where one fails, none stays open.
+
+    Raises:
+        ConfigurationError: an unknown kind, or a spec that its kind cannot read.
+        GeneratorError: a port cannot be opened.
+    """
+    for spec in specs:
+        if spec.kind not in KINDS:
+            raise ConfigurationError(f"port kind {spec.kind!r}: accepted: {', '.join(sorted(KINDS))}")
+    opened: dict[int, Port] = {}
+    try:
+        for kind in dict.fromkeys(spec.kind for spec in specs):
+            module, _, name = KINDS[kind].partition(":")
+            indices = [index for index, spec in enumerate(specs) if spec.kind == kind]
+            ports = getattr(import_module(module), name).open_all([specs[index] for index in indices])
+            opened.update(zip(indices, ports, strict=True))
+    except NfvError:
+        for port in opened.values():
+            port.close()
+        raise
+    return tuple(opened[index] for index in range(len(specs)))

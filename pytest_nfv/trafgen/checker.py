@@ -1,0 +1,144 @@
+"""What each arrived frame is: ours and intact, ours and corrupted, or foreign.
+
+- *intact*: as long as its flow's template, every octet before the signature as in the template, and a signature
+  with the magic number, the flow, a sequence number sent so far, and a time stamp from within this trial.
+- *ours*: it starts with the Ethernet header (14 octets) of a flow expected at this port, or carries the magic
+  number and such a flow where that flow's signature belongs. Ours and not intact is *corrupted*.
+- *foreign*: everything else, and whole frames of an earlier trial, told by their time stamp.
+- Learning frames are passed over.
+
+Within the signature a change can turn one sequence number into another that was sent: that shows as one frame lost
+and another duplicated or reordered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_nfv.model.offer import SIGNATURE_OCTETS
+from pytest_nfv.rings.port import U8, U64, Arrived
+from pytest_nfv.trafgen.signature import LEARNING_HEAD, head
+
+HEADER_OCTETS = 14
+Mask = npt.NDArray[np.bool_]
+I64 = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Intact:
+    """Frames of one flow in arrival order: low 32 bits of the sequence number, latency in ns, time stamp."""
+
+    sequences: U64
+    stamps: U64
+    latencies_ns: I64
+
+
+@dataclass(slots=True)
+class Sorted:
+    """One batch, sorted: by flow index what is intact and how many are corrupted."""
+
+    intact: dict[int, Intact] = field(default_factory=dict)
+    corrupted: dict[int, int] = field(default_factory=dict)
+    foreign: int = 0
+
+
+class Expected:
+    """One flow, as it shall arrive."""
+
+    def __init__(self, flow: int, template: U8) -> None:
+        self.head = np.uint64(head(flow))
+        self.octets = len(template)
+        self.body: U8 = template[:-SIGNATURE_OCTETS].copy()
+
+    def words(self, frames: U8) -> U64:
+        """Return the signature words where this flow has them, shape (n, 2); rows must be long enough."""
+        return frames[:, self.octets - SIGNATURE_OCTETS : self.octets].view(np.uint64)
+
+    def intact(self, arrived: Arrived, start_ns: int, now_ns: int) -> U64 | None:
+        """Return the signature words where all frames are intact (their sequence numbers not looked at)."""
+        frames = arrived.frames
+        if frames.shape[1] < self.octets or not (arrived.octets == self.octets).all():
+            return None
+        if not (frames[:, : len(self.body)] == self.body).all():
+            return None
+        words = self.words(frames)
+        if (words[:, 0] - self.head).max() >> np.uint64(32):
+            return None
+        stamps = words[:, 1]
+        return words if stamps.min() >= start_ns and stamps.max() <= now_ns else None
+
+
+class Checker:
+    """The flows expected at one port, in one trial."""
+
+    def __init__(self, flows: Sequence[tuple[int, U8]], start_ns: int) -> None:
+        self._flows = [Expected(flow, template) for flow, template in flows]
+        self._start_ns = start_ns
+
+    def sort(self, arrived: Arrived, now_ns: int) -> Sorted:
+        """Sort a batch; sequence numbers are left to the caller."""
+        if len(self._flows) == 1:
+            one = self._flows[0]
+            words = one.intact(arrived, self._start_ns, now_ns)
+            if words is not None:
+                return Sorted({0: self._read(one, words, arrived.stamps_ns)})
+        return self._mixed(arrived, now_ns)
+
+    def _read(self, one: Expected, words: U64, stamps_ns: I64) -> Intact:
+        return Intact(words[:, 0] - one.head, words[:, 1], stamps_ns - words[:, 1].view(np.int64))
+
+    def _mixed(self, arrived: Arrived, now_ns: int) -> Sorted:
+        out = Sorted()
+        left = ~self._learning(arrived)
+        for index, one in enumerate(self._flows):  # by signature first: headers may be alike
+            signed = left & self._signed(one, arrived)
+            whole = signed & self._same_body(one, arrived)
+            rows = np.flatnonzero(whole)
+            words = one.words(arrived.frames[rows]) if len(rows) else np.zeros((0, 2), np.uint64)
+            timely = (words[:, 1] >= self._start_ns) & (words[:, 1] <= now_ns)
+            late = words[:, 1] < self._start_ns
+            if timely.any():
+                kept = np.ascontiguousarray(words[timely])
+                out.intact[index] = self._read(one, kept, arrived.stamps_ns[rows[timely]])
+            out.foreign += int(late.sum())
+            out.corrupted[index] = int(signed.sum()) - int(timely.sum()) - int(late.sum())
+            left &= ~signed
+        for index, one in enumerate(self._flows):
+            addressed = left & self._addressed(one, arrived)
+            out.corrupted[index] += int(addressed.sum())
+            left &= ~addressed
+        out.foreign += int(left.sum())
+        return out
+
+    def _signed(self, one: Expected, arrived: Arrived) -> Mask:
+        if arrived.frames.shape[1] < one.octets:
+            return np.zeros(len(arrived.octets), np.bool_)
+        visible: Mask = arrived.octets >= one.octets
+        first = one.words(arrived.frames)[:, 0]
+        signed: Mask = visible & ((first - one.head) >> np.uint64(32) == 0)
+        return signed
+
+    def _same_body(self, one: Expected, arrived: Arrived) -> Mask:
+        same: Mask = (arrived.frames[:, : len(one.body)] == one.body).all(axis=1)
+        same &= arrived.octets == one.octets
+        return same
+
+    def _addressed(self, one: Expected, arrived: Arrived) -> Mask:
+        same: Mask = (arrived.frames[:, :HEADER_OCTETS] == one.body[:HEADER_OCTETS]).all(axis=1)
+        same &= arrived.octets >= HEADER_OCTETS
+        return same
+
+    def _learning(self, arrived: Arrived) -> Mask:
+        """Frames whose last 16 octets say so; of each length apart, as that is where they lie."""
+        found: Mask = np.zeros(len(arrived.octets), np.bool_)
+        for octets in np.unique(arrived.octets):
+            if HEADER_OCTETS + SIGNATURE_OCTETS <= octets <= arrived.frames.shape[1]:
+                rows = np.flatnonzero(arrived.octets == octets)
+                signature = arrived.frames[rows, octets - SIGNATURE_OCTETS : octets]
+                words = np.ascontiguousarray(signature).view(np.uint64)
+                found[rows] = (words[:, 0] - np.uint64(LEARNING_HEAD)) >> np.uint64(32) == 0
+        return found

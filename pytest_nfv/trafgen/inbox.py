@@ -1,0 +1,127 @@
+"""The receiving side of one port in one trial."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pytest_nfv.model.offer import FlowOffer
+from pytest_nfv.rings.port import Port
+from pytest_nfv.trafgen.checker import Checker, Intact
+from pytest_nfv.trafgen.histogram import Histogram
+from pytest_nfv.trafgen.lane import template
+from pytest_nfv.trafgen.tracker import Mask, Tracker
+
+BATCH = 1024
+
+
+@dataclass(slots=True)
+class FlowInbox:
+    """What came back of one flow.
+
+    Attributes:
+        sent: tells how many frames of the flow were offered so far.
+    """
+
+    offer: FlowOffer
+    sent: Callable[[], int]
+    tracker: Tracker = field(default_factory=Tracker)
+    latency: Histogram = field(default_factory=Histogram)
+    corrupted: int = 0
+    last_stamp: int = 0
+    skipped: int = 0
+
+
+class Inbox:
+    """Takes everything that arrives at one port.
+
+    Latency is sampled of the first frame of each batch sent: those behind it carry the stamp of the same moment,
+    but left later. At a load that leaves the generator time between frames, each is the first of its batch.
+
+    Attributes:
+        foreign: frames at this port that are not ours.
+    """
+
+    def __init__(self, port: Port, flows: Sequence[FlowInbox], latency_every: int) -> None:
+        self._port = port
+        self.flows = tuple(flows)
+        self._every = latency_every
+        self.foreign = 0
+        port.expect(max((len(flow.offer.template) // 2 for flow in flows), default=0) or 60)
+        self._overruns_before = port.overruns()
+
+    def start(self, now_ns: int) -> None:
+        """Drop what is left of earlier trials, and begin."""
+        left = self._port.receive_slots
+        while left > 0 and (arrived := self._port.receive(BATCH)) is not None:
+            left -= len(arrived.octets)
+            self._port.release()
+        self._overruns_before = self._port.overruns()
+        self._checker = Checker([(flow.offer.flow, template(flow.offer)) for flow in self.flows], now_ns)
+
+    def drain(self) -> int:
+        """Take one batch; return how many frames it had."""
+        arrived = self._port.receive(BATCH)
+        if arrived is None:
+            return 0
+        sorted_out = self._checker.sort(arrived, time.monotonic_ns())
+        for index, intact in sorted_out.intact.items():
+            self._count(self.flows[index], intact)
+        for index, corrupted in sorted_out.corrupted.items():
+            self.flows[index].corrupted += corrupted
+        self.foreign += sorted_out.foreign
+        count = len(arrived.octets)
+        self._port.release()
+        return count
+
+    def _count(self, flow: FlowInbox, intact: Intact) -> None:
+        numbers = flow.tracker.unwrap(intact.sequences)
+        sent = flow.sent()
+        if numbers.max() >= sent or numbers.min() < 0:
+            good = (numbers >= 0) & (numbers < sent)
+            flow.corrupted += len(numbers) - int(good.sum())
+            numbers = numbers[good]
+            intact = Intact(intact.sequences[good], intact.stamps[good], intact.latencies_ns[good])
+        first = flow.tracker.add(numbers)
+        if self._every and len(numbers):
+            self._sample(flow, intact, first)
+
+    def _sample(self, flow: FlowInbox, intact: Intact, first: Mask | None) -> None:
+        leads = np.empty(len(intact.stamps), np.bool_)
+        leads[0] = int(intact.stamps[0]) != flow.last_stamp
+        np.not_equal(intact.stamps[1:], intact.stamps[:-1], out=leads[1:])
+        flow.last_stamp = int(intact.stamps[-1])
+        if first is not None:
+            leads &= first
+        samples = intact.latencies_ns[leads]
+        if self._every > 1:
+            skip = -flow.skipped % self._every
+            flow.skipped += len(samples)
+            samples = samples[skip :: self._every]
+        flow.latency.add(samples)
+
+    @property
+    def moved(self) -> int:
+        """A number that grows with every frame of ours; foreign ones keep no trial waiting."""
+        return sum(flow.tracker.received + flow.tracker.duplicated + flow.corrupted for flow in self.flows)
+
+    @property
+    def received(self) -> int:
+        """First intact arrivals so far."""
+        return sum(flow.tracker.received for flow in self.flows)
+
+    @property
+    def slots(self) -> int:
+        """Frames that the receive ring holds."""
+        return self._port.receive_slots
+
+    def overruns(self) -> int:
+        """Return the frames that the receive ring had no room for in this trial.
+
+        Raises:
+            GeneratorError: the port went away.
+        """
+        return self._port.overruns() - self._overruns_before

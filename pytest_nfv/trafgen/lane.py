@@ -1,0 +1,91 @@
+"""The sending side of one port in one trial."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pytest_nfv.model.offer import FlowOffer
+from pytest_nfv.rings.port import U8, Port
+from pytest_nfv.trafgen.pacing import Pacer
+from pytest_nfv.trafgen.signature import Numbering
+
+
+def template(flow: FlowOffer) -> U8:
+    """Return the flow's frame as octets."""
+    return np.frombuffer(bytes.fromhex(flow.template), np.uint8)
+
+
+class Lane:
+    """Sends what is due. Flows of one port take turns: they have one rate, number of frames and frame size.
+
+    Attributes:
+        position: frames offered so far, taken or refused; refused: those that the device's full ring refused;
+            refused_behind: those of them that were part of catching up with the schedule.
+        first_ns, last_ns: time of the first and the last batch; None before there was one.
+    """
+
+    def __init__(self, port: Port, flows: Sequence[FlowOffer], burst: int) -> None:
+        self._port = port
+        self._flows = tuple(flows)
+        self._burst = burst
+        port.prepare(np.stack([template(flow) for flow in flows]))
+        self._numbering = Numbering(tuple(flow.flow for flow in flows), port.burst_max)
+        self.rate_pps = sum(flow.rate_pps for flow in flows)
+        self.position = 0
+        self.refused = self.refused_behind = 0
+        self.first_ns: int | None = None
+        self.last_ns: int | None = None
+
+    def start(self, now_ns: int) -> None:
+        """Begin the schedule."""
+        frames = sum(flow.frames for flow in self._flows)
+        self.pacer = Pacer(self.rate_pps, frames, now_ns, self._port.burst_max, self._burst)
+
+    def send(self, now_ns: int) -> bool:
+        """Send what is due; return whether there was anything."""
+        due = self.pacer.due(now_ns)
+        if not due:
+            return False
+        while due > 0:
+            words = self._port.reserve(due)
+            count = len(words)
+            if not count:
+                break
+            self._numbering.write(words[:, 0], self.position)
+            words[:, 1] = now_ns
+            taken, refused = self._port.commit(count)
+            offered = taken + refused
+            self._went_out(offered, now_ns)
+            self.refused += refused
+            if self.pacer.behind:
+                self.refused_behind += refused
+            due -= offered
+            if offered < count:
+                break
+        return True
+
+    def _went_out(self, offered: int, now_ns: int) -> None:
+        if offered:
+            self.position += offered
+            self.pacer.went_out(offered)
+            self.last_ns = now_ns
+            if self.first_ns is None:
+                self.first_ns = now_ns
+
+    @property
+    def offered_for_s(self) -> float:
+        """Span between the first and the last frame, one frame gap added; 0 where nothing was sent."""
+        if self.first_ns is None or self.last_ns is None:
+            return 0.0
+        return (self.last_ns - self.first_ns) / 1e9 + 1 / self.rate_pps
+
+    def sent(self, turn: int) -> int:
+        """Return how many frames of the port's flow number `turn` were offered."""
+        return self._numbering.sent(turn, self.position)
+
+    def refused_of(self, turn: int) -> int:
+        """Return the flow's share of the refused frames: exact for one flow a port, else split evenly."""
+        share, rest = divmod(self.refused, len(self._flows))
+        return share + (turn < rest)

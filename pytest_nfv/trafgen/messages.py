@@ -1,0 +1,118 @@
+"""The requests of the JSON lines, read with suspicion: what is wrong is named, nothing is assumed."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pytest_nfv.errors import ConfigurationError
+from pytest_nfv.model.offer import LEARNING_FLOW, SIGNATURE_OCTETS, FlowOffer, Offer, PortSpec
+
+OPS = ("open", "learn", "offer", "abort", "close")
+LINE_OCTETS_MAX = 16 << 20
+_TEMPLATE_MIN = 60
+
+
+def parse(line: str) -> tuple[str, Mapping[str, Any]]:
+    """Return the operation and the request it stands in.
+
+    Raises:
+        ConfigurationError: no JSON object, or an unknown operation.
+    """
+    try:
+        request = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"request {line[:80]!r} is not JSON ({error})") from error
+    if not isinstance(request, dict):
+        raise ConfigurationError(f"request {line[:80]!r}: accepted: a JSON object with an `op`")
+    op = request.get("op")
+    if op not in OPS:
+        raise ConfigurationError(f"request op {op!r}: accepted: {', '.join(OPS)}")
+    return op, request
+
+
+def read_ports(request: Mapping[str, Any]) -> tuple[PortSpec, ...]:
+    """Return the ports to open.
+
+    Raises:
+        ConfigurationError: names the field that cannot be read.
+    """
+    ports = request.get("ports")
+    if not isinstance(ports, list) or not ports:
+        raise ConfigurationError(f"ports {ports!r}: accepted: a list of at least one port")
+    try:
+        specs = tuple(PortSpec(**port) for port in ports)
+    except TypeError as error:
+        raise ConfigurationError(f"ports: {error}") from error
+    for spec in specs:
+        if (
+            not isinstance(spec.kind, str)
+            or not isinstance(spec.address, str)
+            or not isinstance(spec.parameters, dict)
+        ):
+            raise ConfigurationError(
+                f"port {spec!r}: accepted: kind and address as texts, parameters as an object"
+            )
+        if not _whole(spec.mtu, 46):
+            raise ConfigurationError(f"port mtu {spec.mtu!r}: accepted: a whole number from 46 on")
+    return specs
+
+
+def read_offer(request: Mapping[str, Any], ports: int) -> Offer:
+    """Return the offer for a generator that has `ports` open.
+
+    Raises:
+        ConfigurationError: names the field that cannot be used.
+    """
+    try:
+        offer = Offer.from_json(request["offer"])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ConfigurationError(f"offer cannot be read: {type(error).__name__}: {error}") from error
+    if not offer.flows:
+        raise ConfigurationError("offer: it has no flow; accepted: at least one")
+    for flow in offer.flows:
+        _check_flow(flow, ports)
+    numbers = [flow.flow for flow in offer.flows]
+    if len(set(numbers)) < len(numbers):
+        raise ConfigurationError(f"flow numbers {numbers}: accepted: each once")
+    if not _whole(offer.burst, 0) or not _whole(offer.latency_every, 0):
+        raise ConfigurationError(
+            f"burst {offer.burst!r}, latency_every {offer.latency_every!r}: accepted: 0 and above"
+        )
+    if not _number(offer.settle_s) or not _number(offer.quiet_s):
+        raise ConfigurationError(
+            f"settle_s {offer.settle_s!r}, quiet_s {offer.quiet_s!r}: accepted: seconds, above 0"
+        )
+    return offer
+
+
+def _check_flow(flow: FlowOffer, ports: int) -> None:
+    name = f"flow {flow.flow!r}"
+    if not _whole(flow.flow, 0) or flow.flow >= LEARNING_FLOW:
+        raise ConfigurationError(f"{name}: accepted: 0 to {LEARNING_FLOW - 1}")
+    ends: Sequence[Any] = (flow.direction.tx, flow.direction.rx)
+    if any(not _whole(end, 0) or end >= ports for end in ends):
+        raise ConfigurationError(f"{name}: direction {ends[0]!r}>{ends[1]!r}: {ports} ports are open, from 0 on")
+    if not _number(flow.rate_pps):
+        raise ConfigurationError(f"{name}: rate_pps {flow.rate_pps!r}: accepted: above 0")
+    if not _whole(flow.frames, 1):
+        raise ConfigurationError(f"{name}: frames {flow.frames!r}: accepted: a whole number from 1 on")
+    try:
+        octets = len(bytes.fromhex(flow.template))
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"{name}: template is not hex ({error})") from error
+    if octets < _TEMPLATE_MIN or len(flow.template) != 2 * octets:
+        raise ConfigurationError(
+            f"{name}: template of {octets} octets: accepted: {_TEMPLATE_MIN} and more, without FCS and blanks, "
+            f"{SIGNATURE_OCTETS} of them for the signature"
+        )
+
+
+def _whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0

@@ -1,0 +1,208 @@
+"""The Linux kernel's learning bridge, between veth pairs in namespaces of its own.
+
+    generator's namespace      device's namespace
+    g0  ======================  s0-RUN --+
+                                        br0
+    g1  ======================  s1-RUN --+
+
+The generator sends into g0. TSO and GSO are off there, so that what it hands over is one frame each; GRO is on at
+s0, which gives that end NAPI, and its NAPI is threaded: a kernel thread on the device's core takes the frames in,
+forwards them and delivers them to g1, instead of the sender's own softirq. bridge-netfilter is off: with it on,
+the kernel silently drops frames whose IP header is not perfect.
+
+Run against Linux 6.18.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from pytest_nfv.errors import CapabilityMissing, ConfigurationError, DeploymentError
+from pytest_nfv.hosts import probe, userns
+from pytest_nfv.hosts.lab import Lab, LinkState, VethEnd
+from pytest_nfv.hosts.namespace import NamespaceHost
+from pytest_nfv.hosts.protocol import Host
+from pytest_nfv.model.offer import PortSpec
+from pytest_nfv.vswitches.protocol import PortCounters
+
+BRIDGE = "br0"
+# Locally administered; the third octet is the side: generator, switch, the bridge itself.
+_GENERATOR_MAC, _SWITCH_MAC, _BRIDGE_MAC = (f"02:6e:{side:02x}:00:00" for side in (0, 1, 2))
+
+
+class LinuxBridge:
+    """Implements `vswitches.protocol.VSwitchDriver`.
+
+    Attributes:
+        notes: what a reader must know beside every figure: `device core not pinned ...`.
+    """
+
+    name: ClassVar[str] = "linux-bridge"
+
+    def __init__(self, lab: Lab, settings: Mapping[str, str]) -> None:
+        """Make a driver; nothing is deployed yet.
+
+        Raises:
+            ConfigurationError: a setting; it takes none.
+        """
+        if settings:
+            raise ConfigurationError(f"{self.name}: unknown setting {', '.join(sorted(settings))}; accepted: none")
+        self._lab = lab
+        self._generator: NamespaceHost | None = None
+        self._device: NamespaceHost | None = None
+        self._ports = 0
+        self._threads: dict[int, str] = {}
+        self.notes: tuple[str, ...] = ()
+
+    @classmethod
+    def probe(cls, host: Host) -> str:
+        """Return the kernel's release, once it has made a bridge and a veth pair for us.
+
+        Raises:
+            CapabilityMissing: it makes no namespace, no bridge or no veth pair.
+        """
+        argv = [sys.executable, "-I", "-S", str(Path(probe.__file__)), "bridge", "veth"]
+        done = host.run(argv, check=False)
+        if done.status == 0:
+            return done.stdout.strip()
+        stage, _, why = (done.stderr.strip().splitlines() or [""])[-1].partition(": ")
+        if stage == "namespaces":
+            raise userns.refused("a network namespace", why, Path("/proc/sys"))
+        raise CapabilityMissing(
+            cls.name,
+            f"the kernel of {host.name} makes no {stage} ({why})",
+            f"load it (`sudo modprobe {stage}`), or boot a kernel that has it",
+        )
+
+    @property
+    def generator_host(self) -> Host:
+        """Where the generator's ends of the links are: a generator is to be started there."""
+        if self._generator is None:
+            raise DeploymentError(f"{self.name} is not started")
+        return self._generator
+
+    def start(self, ports: int, mtu: int, cores: Sequence[int]) -> tuple[PortSpec, ...]:
+        """Bring the bridge up, its receive threads on `cores`.
+
+        Raises:
+            DeploymentError: the kernel refuses; what was made already is removed again.
+        """
+        if self._generator is not None:
+            raise DeploymentError(f"{self.name} is started already")
+        try:
+            return self._start(ports, mtu, cores)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self, ports: int, mtu: int, cores: Sequence[int]) -> tuple[PortSpec, ...]:
+        self._generator = generator = self._lab.namespace("gen")
+        self._device = device = self._lab.namespace("dut")
+        notes = [*generator.notes, *device.notes]
+        for port in range(ports):
+            self._lab.veth(
+                VethEnd(generator, _outer(port), _mac(_GENERATOR_MAC, port), {"tso": False, "gso": False}),
+                VethEnd(device, self._inner(port), _mac(_SWITCH_MAC, port), {"gro": True}),
+                mtu,
+            )
+            threads, note = self._lab.threaded(device, self._inner(port))
+            self._threads.update(threads)
+            notes += [note] if note else []
+        self._lab.bridge(device, BRIDGE, _mac(_BRIDGE_MAC, 0), [self._inner(port) for port in range(ports)])
+        if cores and self._threads:
+            notes += [f"device core not pinned: {note}" for note in self._lab.pin(self._threads, cores)]
+        self._ports = ports
+        self.notes = tuple(notes)
+        self.check()
+        return tuple(
+            PortSpec("af_packet", _mac(_GENERATOR_MAC, port), mtu, {"interface": _outer(port)})
+            for port in range(ports)
+        )
+
+    def _inner(self, port: int) -> str:
+        # With the run in it the name is unique on the machine, and so are the names of its NAPI threads.
+        return f"s{port}-{self._lab.run_id}"
+
+    def _links(self) -> tuple[dict[str, LinkState], dict[str, LinkState]]:
+        if self._generator is None or self._device is None:
+            raise DeploymentError(f"{self.name} is not started")
+        return self._lab.links(self._generator), self._lab.links(self._device)
+
+    def learned(self, address: str, port: int) -> bool:
+        """Whether the bridge has learned `address` at `port`, and nowhere else."""
+        if self._device is None:
+            raise DeploymentError(f"{self.name} is not started")
+        entries = self._lab.learned(self._device, BRIDGE)
+        return {where for who, where in entries if who == address.lower()} == {self._inner(port)}
+
+    def counters(self) -> tuple[PortCounters, ...]:
+        """Read the counters of every port.
+
+        A frame that finds the switch's receive ring full never reaches the switch's end: the kernel counts it as
+        dropped at the generator's end. It is the switch that was too slow, so it is the port's receive drop. One
+        that the kernel drops later on its way in is among those received too, and is counted once only here.
+        """
+        outer, inner = self._links()
+        return tuple(self._port_counters(port, outer, inner) for port in range(self._ports))
+
+    def _port_counters(
+        self, port: int, outer: Mapping[str, LinkState], inner: Mapping[str, LinkState]
+    ) -> PortCounters:
+        try:
+            far, near = outer[_outer(port)], inner[self._inner(port)]
+        except KeyError as error:
+            raise DeploymentError(f"{self.name}: interface {error.args[0]} is gone") from error
+        return PortCounters(
+            port=port,
+            name=f"s{port}",
+            rx_frames=near.rx_packets - near.rx_dropped,
+            tx_frames=near.tx_packets,
+            rx_drops={"veth ring full": far.tx_dropped, "dropped on receipt": near.rx_dropped},
+            tx_drops={"backlog full": near.tx_dropped},
+        )
+
+    def threads(self) -> dict[int, str]:
+        """Return the NAPI threads that forward; empty where the kernel gave none."""
+        return dict(self._threads)
+
+    def check(self) -> None:
+        """Raise where the bridge or a port of it is gone, down or taken out.
+
+        Raises:
+            DeploymentError: with everything that is amiss.
+        """
+        outer, inner = self._links()
+        amiss = _amiss(inner, BRIDGE, "")
+        for port in range(self._ports):
+            amiss += _amiss(outer, _outer(port), "") + _amiss(inner, self._inner(port), BRIDGE)
+        if amiss:
+            raise DeploymentError(f"{self.name}: {'; '.join(amiss)}")
+
+    def stop(self) -> None:
+        """Remove the bridge, its links and both namespaces; safe to call twice."""
+        for namespace in (self._device, self._generator):
+            if namespace is not None:
+                self._lab.remove(namespace)
+        self._device = self._generator = None
+        self._threads = {}
+
+
+def _outer(port: int) -> str:
+    return f"g{port}"
+
+
+def _mac(prefix: str, port: int) -> str:
+    return f"{prefix}:{port:02x}"
+
+
+def _amiss(links: Mapping[str, LinkState], name: str, master: str) -> list[str]:
+    link = links.get(name)
+    if link is None:
+        return [f"interface {name} is gone"]
+    wrong = [] if link.up else [f"interface {name} is down"]
+    if link.master != master:
+        wrong.append(f"interface {name} is no longer a port of {master}")
+    return wrong

@@ -1,0 +1,40 @@
+"""The switches that there are: a row each, imported when used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Protocol, cast
+
+from pytest_nfv.errors import ConfigurationError
+from pytest_nfv.hosts.lab import Lab
+from pytest_nfv.hosts.protocol import Host
+from pytest_nfv.vswitches.protocol import VSwitchDriver
+
+DRIVERS = {
+    "linux-bridge": "pytest_nfv.vswitches.linux_bridge:LinuxBridge",
+}
+
+
+class DriverClass(Protocol):
+    """What a row names: a class that makes drivers."""
+
+    def __call__(self, lab: Lab, settings: Mapping[str, str]) -> VSwitchDriver:
+        """Make a driver for one deployment on `lab`."""
+        ...
+
+    def probe(self, host: Host) -> str:
+        """Return the version found on `host`, as `VSwitchDriver.probe` does."""
+        ...
+
+
+def driver(name: str) -> DriverClass:
+    """Return the driver called `name`.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    if name not in DRIVERS:
+        raise ConfigurationError(f"vSwitch {name!r}: accepted: {', '.join(sorted(DRIVERS))}")
+    module, _, attribute = DRIVERS[name].partition(":")
+    return cast(DriverClass, getattr(import_module(module), attribute))

@@ -1,0 +1,402 @@
+"""Real namespaces: made, used, and gone again, however the run ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_nfv.errors import CapabilityMissing, ConfigurationError, DeploymentError
+from pytest_nfv.hosts import netns, remains, userns
+from pytest_nfv.hosts.lab import Lab, VethEnd
+from pytest_nfv.hosts.local import LocalHost
+from pytest_nfv.hosts.namespace import NamespaceHost
+from pytest_nfv.hosts.reap import reap
+from pytest_nfv.hosts.run_id import new_run_id
+
+DEADLINE_S = 30.0
+PACKAGE_PARENT = Path(__file__).parents[2]
+NOBODY = "65534"
+
+needs_root = pytest.mark.skipif(
+    not userns.privileged(), reason="named network namespaces take CAP_SYS_ADMIN and CAP_NET_ADMIN: run as root"
+)
+
+
+def made(rootless: bool | None, directory: Path, run_id: str = "") -> Lab:
+    run = run_id or new_run_id()
+    try:
+        return Lab(LocalHost(run), run, rootless, directory)
+    except CapabilityMissing as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(params=[pytest.param(False, marks=needs_root, id="root"), pytest.param(True, id="rootless")])
+def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
+    the_lab = made(request.param, tmp_path)
+    yield the_lab
+    the_lab.close()
+    assert left_of(the_lab.run_id, tmp_path) == []
+
+
+def left_of(run_id: str, directory: Path) -> list[str]:
+    """Return everything on the machine that is of the run."""
+    threads = [
+        f"thread {name}"
+        for path in Path("/proc").glob("[0-9]*/comm")
+        if (name := text_of(path)).startswith("napi/") and run_id in name
+    ]
+    return [
+        *map(str, remains.namespaces_of(run_id)),
+        *(f"process {pid}" for pid in remains.processes_of(run_id)),
+        *threads,
+        *(str(path) for path in directory.iterdir() if run_id in path.name),
+    ]
+
+
+def text_of(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace").strip()
+    except OSError:
+        return ""  # ended meanwhile
+
+
+def wait_until(reached: Callable[[], bool], what: Callable[[], object]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not reached():
+        assert time.monotonic() < deadline, what()
+        time.sleep(0.02)
+
+
+def wired(lab: Lab) -> tuple[NamespaceHost, NamespaceHost, str]:
+    """Return two namespaces with a veth pair between them, and the second end's name."""
+    gen, dut = lab.namespace("gen"), lab.namespace("dut")
+    inner = f"s0-{lab.run_id}"
+    lab.veth(
+        VethEnd(gen, "g0", "02:6e:00:00:00:00", {"tso": False, "gso": False}),
+        VethEnd(dut, inner, "02:6e:01:00:00:00", {"gro": True}),
+        1400,
+    )
+    return gen, dut, inner
+
+
+def test_veth_pair_is_as_asked(lab: Lab) -> None:
+    gen, dut, inner = wired(lab)
+    near, far = lab.links(gen)["g0"], lab.links(dut)[inner]
+    assert (near.up, near.carrier, near.mtu, near.address) == (True, True, 1400, "02:6e:00:00:00:00")
+    assert (far.up, far.carrier, far.mtu, far.address) == (True, True, 1400, "02:6e:01:00:00:00")
+    assert gen.read_text("/sys/class/net/g0/address").strip() == near.address
+    assert "g0" in gen.run(["cat", "/proc/net/dev"]).stdout
+    assert "g0" not in lab.host.run(["cat", "/proc/net/dev"]).stdout
+
+
+def test_kernel_puts_no_frames_of_its_own_on_links(lab: Lab) -> None:
+    gen, dut, inner = wired(lab)
+    for host, interface in ((gen, "g0"), (dut, inner)):
+        assert host.notes == ()
+        try:
+            assert host.read_text(f"/proc/sys/net/ipv6/conf/{interface}/disable_ipv6").strip() == "1"
+        except FileNotFoundError:
+            assert not Path("/proc/sys/net/ipv6").exists()
+
+
+def test_bridge_netfilter_is_off(lab: Lab) -> None:
+    dut = lab.namespace("dut")
+    lab.bridge(dut, "br0", "02:6e:02:00:00:00", [])
+    for name in ("iptables", "ip6tables", "arptables"):
+        assert dut.read_text(f"/sys/class/net/br0/bridge/nf_call_{name}").strip() == "0"
+        try:
+            assert dut.read_text(f"/proc/sys/net/bridge/bridge-nf-call-{name}").strip() == "0"
+        except FileNotFoundError:
+            assert not Path("/proc/sys/net/bridge").exists()
+    settings = {
+        name: dut.read_text(f"/sys/class/net/br0/bridge/{name}").strip() for name in ("stp_state", "group_addr")
+    }
+    assert settings["stp_state"] == "0"
+
+
+def test_napi_thread_of_an_interface_is_found_among_others(lab: Lab, tmp_path: Path) -> None:
+    _, dut, inner = wired(lab)
+    threads, note = lab.threaded(dut, inner)
+    assert note == ""
+    assert len(threads) == 1
+    (tid, name) = next(iter(threads.items()))
+    assert name.startswith(f"napi/{inner}-")
+    assert text_of(Path(f"/proc/{tid}/comm")) == name
+    core = max(os.sched_getaffinity(0))
+    notes = lab.pin(threads, [core])
+    assert bool(notes) != (os.sched_getaffinity(tid) == {core})
+
+
+def test_same_role_twice_becomes_another_namespace(lab: Lab) -> None:
+    one, two = lab.namespace("gen"), lab.namespace("gen")
+    assert (one.role, two.role) == ("gen", "gen2")
+    lab.remove(one)
+    lab.remove(one)
+    assert lab.namespace("gen").role == "gen"
+
+
+def test_what_the_kernel_refuses_is_said(lab: Lab) -> None:
+    gen, dut, _ = wired(lab)
+    with pytest.raises(DeploymentError, match=r"cannot make veth pair g0 - s9: File exists"):
+        lab.veth(VethEnd(gen, "g0", "02:6e:00:00:00:07"), VethEnd(dut, "s9", "02:6e:01:00:00:07"), 1500)
+    with pytest.raises(DeploymentError, match="interface g7 is gone from"):
+        lab.bridge(gen, "br0", "02:6e:02:00:00:00", ["g7"])
+    with pytest.raises(ConfigurationError, match="'this-name-is-too-long': accepted: 1 to 15"):
+        VethEnd(gen, "this-name-is-too-long", "02:6e:00:00:00:00")
+    with pytest.raises(ConfigurationError, match="'Gen/1': accepted"):
+        lab.namespace("Gen/1")
+
+
+def test_processes_left_in_a_namespace_end_with_the_lab(lab: Lab) -> None:
+    gen = lab.namespace("gen")
+    process = gen.start([sys.executable, "-I", "-S", "-c", "import time; time.sleep(600)"])
+    lab.close()
+    assert process.stop() == -signal.SIGKILL
+    lab.close()
+    with pytest.raises(DeploymentError, match="is closed"):
+        lab.namespace("gen")
+
+
+def test_dead_agent_is_told_and_still_put_back(lab: Lab) -> None:
+    gen, _, _ = wired(lab)
+    agent = agent_of(lab)
+    os.kill(agent, signal.SIGKILL)
+    for _ in range(2):
+        with pytest.raises(DeploymentError, match="the run's agent is broken"):
+            lab.links(gen)
+    lab.close()
+
+
+def agent_of(lab: Lab) -> int:
+    found = [
+        int(path.parent.name)
+        for path in Path("/proc").glob("[0-9]*/cmdline")
+        if f"hosts.agent\0--run\0{lab.run_id}\0" in text_of(path)
+    ]
+    assert len(found) == 1
+    return found[0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_agent_that_is_asked_to_end_puts_back_first(lab: Lab, number: int, tmp_path: Path) -> None:
+    wired(lab)
+    os.kill(agent_of(lab), number)
+    wait_until(lambda: left_of(lab.run_id, tmp_path) == [], lambda: left_of(lab.run_id, tmp_path))
+
+
+@needs_root
+def test_name_that_others_took_is_left_alone(tmp_path: Path) -> None:
+    run_id = new_run_id()
+    theirs = netns.make_named(f"nfv-{run_id}-gen")
+    try:
+        lab = made(False, tmp_path, run_id)
+        try:
+            with pytest.raises(
+                DeploymentError, match=rf"namespace nfv-{run_id}-gen exists already and is not of this run"
+            ):
+                lab.namespace("gen")
+        finally:
+            lab.close()
+        assert Path(theirs.path).exists()
+    finally:
+        theirs.remove()
+
+
+def test_run_id_in_use_is_refused(lab: Lab, tmp_path: Path) -> None:
+    with pytest.raises(DeploymentError, match=f"run {lab.run_id} is marked already"):
+        Lab(LocalHost(), lab.run_id, directory=tmp_path)
+
+
+PARENT = """
+import os, sys, time
+from pathlib import Path
+from pytest_nfv.hosts.lab import Lab
+from pytest_nfv.hosts.local import LocalHost
+from pytest_nfv.vswitches.linux_bridge import LinuxBridge
+run_id, directory, rootless = sys.argv[1:4]
+print("begun", flush=True)
+host = LocalHost(run_id)
+lab = Lab(host, run_id, rootless == "True", Path(directory))
+switch = LinuxBridge(lab, {})
+switch.start(2, 1500, [0])
+switch.generator_host.start([sys.executable, "-c", "import time; time.sleep(600)"])
+host.start([sys.executable, "-c", "import time; time.sleep(600)"])
+print("up", flush=True)
+time.sleep(600)
+"""
+
+
+class Run:
+    """A run in a process of its own, that can be killed."""
+
+    def __init__(self, rootless: bool, directory: Path) -> None:
+        self.run_id = new_run_id()
+        argv = [sys.executable, "-c", PARENT, self.run_id, str(directory), str(rootless)]
+        self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def until(self, word: str) -> None:
+        assert self.process.stdout is not None
+        said = self.process.stdout.readline().strip()
+        while said and said != word:
+            said = self.process.stdout.readline().strip()
+        assert said == word, self.process.communicate()[1]
+
+    def kill(self) -> None:
+        self.process.kill()
+        # Not communicate: the agent, which outlives it for a while, holds no pipe of it, but a bug would hang us.
+        self.process.wait(DEADLINE_S)
+        for pipe in (self.process.stdout, self.process.stderr):
+            assert pipe is not None
+            pipe.close()
+
+
+ROOT_OR_NOT = pytest.mark.parametrize(
+    "rootless", [pytest.param(False, marks=needs_root, id="root"), pytest.param(True, id="rootless")]
+)
+
+
+@ROOT_OR_NOT
+@pytest.mark.parametrize("after_ms", range(0, 400, 40))
+def test_killed_at_any_moment_it_leaves_nothing_after_the_next_start(
+    rootless: bool, after_ms: int, tmp_path: Path
+) -> None:
+    made(rootless, tmp_path).close()  # or skip
+    run = Run(rootless, tmp_path)
+    run.until("begun")
+    time.sleep(after_ms / 1e3)  # the moment is what is tried here; nothing is waited for
+    run.kill()
+
+    def left() -> list[str]:
+        reap(directory=tmp_path)
+        return left_of(run.run_id, tmp_path)
+
+    wait_until(lambda: left() == [], left)
+
+
+@ROOT_OR_NOT
+def test_agent_puts_back_by_itself_when_the_run_is_killed(rootless: bool, tmp_path: Path) -> None:
+    made(rootless, tmp_path).close()
+    run = Run(rootless, tmp_path)
+    run.until("up")
+    assert left_of(run.run_id, tmp_path) != []
+    run.kill()
+    wait_until(lambda: left_of(run.run_id, tmp_path) == [], lambda: left_of(run.run_id, tmp_path))
+
+
+@ROOT_OR_NOT
+def test_reaper_takes_what_is_dead_and_leaves_what_lives(rootless: bool, tmp_path: Path) -> None:
+    alive = made(rootless, tmp_path)
+    try:
+        living = alive.namespace("gen")
+        run = Run(rootless, tmp_path)
+        run.until("up")
+        agents = [
+            int(path.parent.name)
+            for path in Path("/proc").glob("[0-9]*/cmdline")
+            if f"hosts.agent\0--run\0{run.run_id}\0" in text_of(path)
+        ]
+        assert reap(dry_run=True, directory=tmp_path) == []
+        os.kill(agents[0], signal.SIGKILL)
+        run.kill()
+        expected = reap(dry_run=True, directory=tmp_path)
+        assert f"mark of run {run.run_id}" in expected
+        if not rootless:
+            assert {f"network namespace nfv-{run.run_id}-{role}" for role in ("gen", "dut")} < set(expected)
+        assert {thing for thing in expected if thing[:3] != "pro"} <= set(reap(directory=tmp_path))
+        wait_until(lambda: left_of(run.run_id, tmp_path) == [], lambda: left_of(run.run_id, tmp_path))
+        assert reap(directory=tmp_path) == []
+        assert "lo" in living.run(["cat", "/proc/net/dev"]).stdout
+    finally:
+        alive.close()
+
+
+AS_NOBODY = """
+import json, sys
+from pathlib import Path
+from pytest_nfv.errors import CapabilityMissing
+from pytest_nfv.hosts.lab import Lab
+from pytest_nfv.hosts.local import LocalHost
+from pytest_nfv.hosts.reap import reap
+from pytest_nfv.vswitches.linux_bridge import LinuxBridge
+run_id = sys.argv[1]
+try:
+    reap()
+    lab = Lab(LocalHost(run_id), run_id)
+    switch = LinuxBridge(lab, {})
+    ports = switch.start(2, 1500, [0])
+    seen = switch.generator_host.run(["cat", "/proc/net/dev"]).stdout
+    switch.check()
+    print(json.dumps({"rootless": lab.rootless, "ports": len(ports), "notes": switch.notes, "seen": seen}))
+    switch.stop()
+    lab.close()
+except CapabilityMissing as error:
+    print(json.dumps({"missing": str(error)}))
+"""
+
+
+def nobodys_python() -> list[str]:
+    """Return the command of an interpreter that user `nobody` can start and that has what the package needs."""
+    setpriv = shutil.which("setpriv")
+    if setpriv is None or os.geteuid() != 0:
+        pytest.skip("becoming another user takes root and setpriv (package util-linux)")
+    become = [setpriv, f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--inh-caps=-all"]
+    places = ":".join([str(PACKAGE_PARENT), *(path for path in sys.path if path.endswith("site-packages"))])
+    for interpreter in (sys.executable, "/usr/bin/python3"):
+        command = [*become, "env", f"PYTHONPATH={places}", "PYTHONDONTWRITEBYTECODE=1", interpreter]
+        tried = subprocess.run([*command, "-c", "import pytest_nfv, pyroute2"], capture_output=True, cwd="/")
+        if tried.returncode == 0:
+            return command
+    pytest.skip("user nobody may not read this interpreter or checkout: put both outside of /root")
+
+
+def test_as_a_user_without_any_right(tmp_path_factory: pytest.TempPathFactory) -> None:
+    command = nobodys_python()
+    run_id = new_run_id()
+    argv = [*command[:-1], "XDG_RUNTIME_DIR=", command[-1], "-c", AS_NOBODY, run_id]
+    done = subprocess.run(argv, capture_output=True, text=True, cwd="/", timeout=DEADLINE_S)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    if "missing" in told:
+        assert "sysctl" in told["missing"] or "run as root" in told["missing"]
+        pytest.skip(told["missing"])
+    assert told["rootless"] is True
+    assert told["ports"] == 2
+    assert "g0:" in told["seen"]
+    assert any("not pinned" in note for note in told["notes"])
+    assert remains.processes_of(run_id) == []
+
+
+def test_where_user_namespaces_are_forbidden_it_says_how_to_get_them(tmp_path: Path) -> None:
+    setpriv = shutil.which("setpriv")
+    if setpriv is None or not userns.privileged():
+        pytest.skip("forbidding user namespaces takes root and setpriv (package util-linux)")
+    # A user namespace whose own limit is zero: the same refusal as on a machine with the setting at 0.
+    code = f"""
+import ctypes, os
+from pathlib import Path
+from pytest_nfv.hosts import kernel, userns
+userns.enter()
+Path("/proc/sys/user/max_user_namespaces").write_text("0")
+from pytest_nfv.errors import CapabilityMissing
+from pytest_nfv.hosts.lab import Lab
+from pytest_nfv.hosts.local import LocalHost
+try:
+    Lab(LocalHost(), {new_run_id()!r}, True, Path({str(tmp_path)!r}))
+except CapabilityMissing as error:
+    print(error.capability, "|", error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=DEADLINE_S)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("netns | ")
+    assert "user.max_user_namespaces is 0" in done.stdout
+    assert "sudo sysctl -w user.max_user_namespaces=" in done.stdout
+    assert list(tmp_path.iterdir()) == []

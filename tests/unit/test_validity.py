@@ -1,0 +1,103 @@
+"""When a trial is believed, and what is said when it is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pytest_nfv.deployment.hops import waterfall
+from pytest_nfv.deployment.validity import reasons_disturbed, reasons_invalid, stolen_from_device_s
+from pytest_nfv.model.offer import Report
+from pytest_nfv.model.trial import CoreUse, Direction, FlowCounts, GeneratorHealth, ThreadUse
+from pytest_nfv.vswitches.protocol import PortCounters
+
+WAY = Direction(0, 1)
+
+
+def report(sent: int = 1000, received: int = 1000, **health: float) -> Report:
+    flow = FlowCounts(WAY, intended=sent, sent=sent, received=received)
+    return Report((flow,), (0,), 1.0, 0.01, GeneratorHealth(stall_limit_s=0.01, **health))
+
+
+def counters(into: int, out: int, refused: int = 0) -> tuple[PortCounters, ...]:
+    return (
+        PortCounters(0, "s0", rx_frames=100 + into, tx_frames=5, rx_drops={"veth ring full": 7 + refused}),
+        PortCounters(1, "s1", rx_frames=3, tx_frames=50 + out),
+    )
+
+
+BEFORE = counters(0, 0)
+
+
+def core(**seconds: float) -> CoreUse:
+    times = {"user_s": 0.0, "system_s": 0.0, "softirq_s": 0.0, "steal_s": 0.0} | seconds
+    return CoreUse("device", 0, 1.0, **times)
+
+
+def thread(cpu_s: float, run_delay_s: float) -> ThreadUse:
+    return ThreadUse("device", "napi/s0", cpu_s, run_delay_s)
+
+
+def test_the_way_is_told_by_differences() -> None:
+    entry, leave, back = waterfall(report(1000, 900), BEFORE, counters(990, 950, refused=10))
+    assert (entry.frames, dict(entry.drops)) == (990, {"veth ring full": 10})
+    assert (leave.frames, dict(leave.drops)) == (950, {})
+    assert back.frames == 900
+
+
+def test_a_clean_trial_is_valid() -> None:
+    hops = waterfall(report(), BEFORE, counters(1000, 1000))
+    assert reasons_invalid(report(), hops, stolen_s=0.0) == ()
+
+
+def test_loss_alone_is_the_devices_own() -> None:
+    lossy = report(1000, 500)
+    hops = waterfall(lossy, BEFORE, counters(500, 500, refused=500))
+    assert reasons_invalid(lossy, hops, stolen_s=0.0) == ()
+
+
+def test_counters_that_do_not_add_up_make_it_invalid() -> None:
+    hops = waterfall(report(), BEFORE, counters(900, 1000))
+    (reason,) = reasons_invalid(report(), hops, stolen_s=0.0)
+    assert "sent 1000 frames" in reason
+    assert "counts 900" in reason
+    hops = waterfall(report(), BEFORE, counters(1000, 900))
+    (reason,) = reasons_invalid(report(), hops, stolen_s=0.0)
+    assert "received 1000 frames" in reason
+
+
+def test_what_the_generator_says_of_itself_counts() -> None:
+    troubled = replace(report(), trouble=("offered 5 of 10 frames",))
+    assert reasons_invalid(troubled, (), 0.0) == ("offered 5 of 10 frames",)
+
+
+def test_a_stall_matters_only_with_loss() -> None:
+    assert reasons_invalid(report(longest_stall_s=0.5), (), 0.0) == ()
+    (reason,) = reasons_invalid(report(received=990, longest_stall_s=0.5), (), 0.0)
+    assert "stalled for 500.0 ms" in reason
+
+
+def test_loss_that_stolen_time_explains_is_not_held_against_the_device() -> None:
+    lossy = report(1000, 990)
+    (reason,) = reasons_invalid(lossy, (), stolen_s=0.010)
+    assert "explains the 10 frames lost" in reason
+    assert reasons_invalid(lossy, (), stolen_s=0.009) == ()
+
+
+def test_steal_counts_whole_and_others_time_as_far_as_the_device_waited() -> None:
+    assert stolen_from_device_s([core(steal_s=0.02)], []) == 0.02
+    own = [thread(cpu_s=0.5, run_delay_s=0.1)]
+    assert stolen_from_device_s([core(softirq_s=0.5, user_s=0.3)], own) == 0.1
+    assert stolen_from_device_s([core(softirq_s=0.52)], own) == 0.52 - 0.5
+    assert stolen_from_device_s([core(softirq_s=0.4)], own) == 0.0
+
+
+def test_devices_own_threads_waiting_for_each_other_is_not_theft() -> None:
+    pair = [thread(0.5, 0.4), ThreadUse("device", "ksoftirqd/0", 0.5, 0.4)]
+    assert stolen_from_device_s([core(softirq_s=1.0)], pair) == 0.0
+
+
+def test_disturbance_is_told_from_a_fifth_of_a_percent_on() -> None:
+    cores = [core(steal_s=0.004)]
+    assert reasons_disturbed(cores, 0.001) == ()
+    (reason,) = reasons_disturbed(cores, 0.004)
+    assert "4 ms of 1000 ms" in reason
