@@ -6,8 +6,9 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from pytest_nfv.errors import NfvError
+from pytest_nfv.errors import CapabilityMissing, ConfigurationError, NfvError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,6 +20,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     reap.set_defaults(command=_reap)
     facts = commands.add_parser("facts", help="print what matters about this machine, as JSON")
     facts.set_defaults(command=_facts)
+    found = commands.add_parser("capabilities", help="try what this machine can do, by the names of --nfv-require")
+    found.set_defaults(command=_capabilities)
+    reference = commands.add_parser("reference", help="print the reference of options, markers and fixtures")
+    reference.add_argument("--check", metavar="FILE", help="fail where FILE says something else")
+    reference.set_defaults(command=_reference)
     options = parser.parse_args(argv)
     try:
         options.command(options)
@@ -43,6 +49,28 @@ def _facts(options: argparse.Namespace) -> None:
     from pytest_nfv.hosts.local import LocalHost
 
     print(json.dumps(read_facts(LocalHost()).to_json(), indent=2))
+
+
+def _capabilities(options: argparse.Namespace) -> None:
+    from pytest_nfv.deployment.capabilities import known, probe
+
+    for name, meaning in known().items():
+        try:
+            print(f"{name:16} yes  {probe(name)}")
+        except CapabilityMissing as missing:
+            print(f"{name:16} no   {meaning}: {missing.missing}; {missing.remedy}")
+
+
+def _reference(options: argparse.Namespace) -> None:
+    from pytest_nfv.plugin.reference import text
+
+    made = text()
+    if not options.check:
+        print(made, end="")
+    elif Path(options.check).read_text(encoding="utf-8") != made:
+        raise ConfigurationError(
+            f"{options.check} is not what the code says; accepted: the output of `python -m pytest_nfv reference`"
+        )
 
 
 if __name__ == "__main__":

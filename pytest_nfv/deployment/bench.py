@@ -14,6 +14,7 @@ from pytest_nfv.hosts.facts import read_facts
 from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.local import LocalHost
 from pytest_nfv.hosts.protocol import Host
+from pytest_nfv.hosts.reap import reap
 from pytest_nfv.model.testbed import Testbed
 from pytest_nfv.model.topology import Topology
 
@@ -69,6 +70,7 @@ class Bench:
 
     def _the_lab(self) -> Lab:
         if self._lab is None:
+            reap()
             self._lab = Lab(self._host, self._run_id)
         return self._lab
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pytest_nfv.deployment.deploy import Deployment
 from pytest_nfv.deployment.hops import waterfall
 from pytest_nfv.deployment.observer import Observer
-from pytest_nfv.deployment.validity import reasons_disturbed, reasons_invalid, stolen_from_device_s
+from pytest_nfv.deployment.validity import reasons_disturbed, reasons_invalid
 from pytest_nfv.errors import DeploymentError, GeneratorError
-from pytest_nfv.hosts.accounting import Accounts
+from pytest_nfv.hosts.accounting import Accounts, softirq_threads
+from pytest_nfv.model.accounts import stolen_from_device_s
 from pytest_nfv.model.offer import FlowOffer, Offer
 from pytest_nfv.model.trial import Direction, TrialResult, TrialSpec
 
@@ -66,7 +67,7 @@ class TrialRunner:
         accounts = Accounts(
             device_cores=placement.device_cores,
             generator_cores=(placement.generator_core,),
-            device_threads=switch.threads(),
+            device_threads=switch.threads() | softirq_threads(placement.device_cores),
             generator_pid=generator.pid(),
         )
         before = switch.counters()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pytest_nfv.model.offer import Report
-from pytest_nfv.model.trial import CoreUse, Hop, ThreadUse
+from pytest_nfv.model.trial import CoreUse, Hop
 
 # Interface counters and the generator's are read at slightly different moments, and a kernel may put a frame of
 # its own on a link (a neighbour probe of a host's agent): so many frames may differ without meaning anything.
@@ -63,23 +63,6 @@ def _disagreements(report: Report, hops: Sequence[Hop]) -> list[str]:
                 f"{leaving.place} counts {leaving.frames}"
             )
     return reasons
-
-
-def stolen_from_device_s(cores: Sequence[CoreUse], threads: Sequence[ThreadUse]) -> float:
-    """Return how long the device's threads wanted to run while something else had their core.
-
-    Time that a hypervisor took (steal) counts whole. Time that other processes took counts only as far as a device
-    thread was waiting meanwhile (its run delay): the device's threads also wait for each other, and that is its
-    own business.
-    """
-    device = [core for core in cores if core.role == "device"]
-    steal = sum(core.steal_s for core in device)
-    busy = sum(core.user_s + core.system_s + core.softirq_s for core in device)
-    own = sum(thread.cpu_s for thread in threads if thread.role == "device")
-    waited = sum(thread.run_delay_s for thread in threads if thread.role == "device")
-    if not own:
-        return steal
-    return steal + min(max(0.0, busy - own), waited)
 
 
 def reasons_disturbed(cores: Sequence[CoreUse], stolen_s: float) -> tuple[str, ...]:

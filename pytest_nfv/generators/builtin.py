@@ -32,6 +32,7 @@ class Builtin:
         self._host = host
         self._core = core
         self._process: Process | None = None
+        self._offering = False
         self._version = ""
         self._pid = 0
 
@@ -80,18 +81,18 @@ class Builtin:
             ConfigurationError: the offer cannot be carried out on these ports.
         """
         longest_s = max((flow.frames / flow.rate_pps for flow in offer.flows), default=0.0)
-        self._ask(op="offer", offer=offer.to_json())
+        self._offering = True
         try:
+            self._ask(op="offer", offer=offer.to_json())
             event = self._await("report", longest_s + offer.settle_s + ANSWER_S, progress)
-        except (GeneratorError, ConfigurationError):
-            raise
         except BaseException:  # whatever it is, it goes on; the generator shall not
-            self._abort()
+            if self._offering:
+                self._abort()
             raise
         return Report.from_json(event["report"])
 
     def _abort(self) -> None:
-        with suppress(GeneratorError):
+        with suppress(GeneratorError, ConfigurationError):
             self._ask(op="abort")
             self._await("aborted", ABORT_S)
 
@@ -102,6 +103,7 @@ class Builtin:
             patience = SILENCE_S if wanted == "report" else timeout_s
             event = self._event(min(patience, max(0.0, deadline - time.monotonic())))
             kind = event.get("event")
+            self._offering &= kind not in ("report", "error", "aborted")
             if kind == wanted:
                 return event
             if kind == "progress" and progress is not None:
@@ -127,13 +129,12 @@ class Builtin:
     def _broken(self, why: str) -> GeneratorError:
         """Stop what is left of it, and return the error that tells its last words."""
         process = self._process
+        self._offering = False
         if process is None:
             return GeneratorError(f"traffic generator on {self._host.name}: {why}")
         self._process = None
-        died = process.poll()
+        ended = f"{why}; exit status {process.stop()}"
         tail = process.stderr_tail().strip()
-        status = process.stop()
-        ended = f"{why}; exit status {status if died is None else died}"
         return GeneratorError(f"traffic generator on {self._host.name}: {ended}" + (f"\n{tail}" if tail else ""))
 
     def close(self) -> None:

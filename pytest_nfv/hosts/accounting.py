@@ -1,7 +1,7 @@
 """Processor time of cores and threads, and frames dropped on the way to a socket, between two moments.
 
 A core's time comes from /proc/stat, in ticks of 10 ms on most kernels: over a trial of a second that is one per
-cent. A thread's time and run delay come from its schedstat, in nanoseconds.
+cent. A thread's time and run delay come from its schedstat, in nanoseconds as of its last tick or switch.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pytest_nfv.hosts.local import LocalHost
 from pytest_nfv.hosts.protocol import Host
@@ -63,6 +65,23 @@ def read_backlog_drops(host: Host) -> dict[int, int]:
         return {}
     rows = [[int(word, 16) for word in line.split()] for line in lines]
     return {row[12] if len(row) > 12 else place: row[1] for place, row in enumerate(rows)}
+
+
+def softirq_threads(cores: Sequence[int], proc: Path = Path("/proc")) -> dict[int, str]:
+    """Return the kernel's softirq threads of `cores`, id to name: what a kernel dataplane defers runs there.
+
+    Empty inside a pid namespace, where kernel threads are not seen.
+    """
+    wanted = {f"ksoftirqd/{core}" for core in cores}
+    found = {}
+    for entry in proc.iterdir():
+        # Kernel threads are few and old: the first thousands of ids, so that a busy machine is not walked whole.
+        if entry.name.isdecimal() and int(entry.name) < 4096:
+            with suppress(OSError):
+                name = (entry / "comm").read_text().strip()
+                if name in wanted:
+                    found[int(entry.name)] = name
+    return found
 
 
 def _schedstat(host: Host, tid: int) -> tuple[int, int] | None:

@@ -31,13 +31,7 @@ def runtime_directory() -> Path:
         DeploymentError: it cannot be made, or is somebody else's.
     """
     uid = os.geteuid()
-    session = os.environ.get("XDG_RUNTIME_DIR", "")
-    if uid == 0:
-        path = Path("/run/pytest-nfv")
-    elif session and os.access(session, os.W_OK):
-        path = Path(session, "pytest-nfv")
-    else:
-        path = Path(tempfile.gettempdir(), f"pytest-nfv-{uid}")
+    path = place_of(uid, os.environ.get("XDG_RUNTIME_DIR", ""))
     try:
         path.mkdir(mode=0o700, exist_ok=True)
         found = path.lstat()
@@ -46,6 +40,15 @@ def runtime_directory() -> Path:
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != uid or found.st_mode & 0o022:
         raise DeploymentError(f"{path} is not a directory that user {uid} alone writes to; remove it")
     return path
+
+
+def place_of(uid: int, session: str) -> Path:
+    """Return where a user's marks belong; `session` is the user's session directory, where there is one."""
+    if uid == 0:
+        return Path("/run/pytest-nfv")
+    if session and os.access(session, os.W_OK):
+        return Path(session, "pytest-nfv")
+    return Path(tempfile.gettempdir(), f"pytest-nfv-{uid}")
 
 
 class Mark:

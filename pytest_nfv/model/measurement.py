@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import total_ordering
+from statistics import median
 
 from pytest_nfv.errors import UnitError
 from pytest_nfv.model.goal import SearchGoal
@@ -53,7 +54,9 @@ class Gate:
         return self.ruling.verdict is Verdict.PASS
 
     def __repr__(self) -> str:
-        return f"<{self.ruling.verdict}: {self.subject.topology} at {self.target}>"
+        forwarded = [trial.forwarded_pps for trial in self.trials if trial.valid]
+        rate = PacketRate(median(forwarded) if forwarded else 0.0)
+        return f"<{self.ruling.verdict}: forwarded {rate} of {self.target}>"
 
 
 @total_ordering
@@ -65,8 +68,9 @@ class Throughput:
         rate: conditional throughput per direction: what was forwarded at the highest load that met the goal.
         lower_pps: highest load known to be sustained; upper_pps: lowest load known not to be, None where the
             search met its own ceiling first.
+        asked_pps: the rates that a test compared it with as a floor, passed or not, for the record.
         limited_by: what set the ceiling of the search, where it was met: `link`, `generator`; "" otherwise.
-        method: `rfc2544`, `tst009`.
+        method: `rfc2544`, `tst009`, `rfc9971`.
     """
 
     subject: Subject
@@ -77,6 +81,7 @@ class Throughput:
     upper_pps: float | None
     trials: tuple[TrialResult, ...]
     limited_by: str = ""
+    asked_pps: list[float] = field(default_factory=list, init=False, repr=False)
 
     def _rate_of(self, other: object) -> float:
         if isinstance(other, Throughput):
@@ -90,6 +95,14 @@ class Throughput:
 
     def __eq__(self, other: object) -> bool:
         return self.rate.pps == self._rate_of(other)
+
+    def __ge__(self, other: object) -> bool:
+        self.asked_pps.append(self._rate_of(other))
+        return self.rate.pps >= self.asked_pps[-1]
+
+    def __gt__(self, other: object) -> bool:
+        self.asked_pps.append(self._rate_of(other))
+        return self.rate.pps > self.asked_pps[-1]
 
     def __hash__(self) -> int:
         return hash(self.rate.pps)

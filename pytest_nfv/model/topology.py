@@ -28,6 +28,10 @@ class VSwitch:
     def __str__(self) -> str:
         return self.name
 
+    def __repr__(self) -> str:
+        settings = f", {dict(self.settings)}" if self.settings else ""
+        return f"VSwitch({self.name!r}{settings})"
+
 
 class Topology(Protocol):
     """What a test declares. A topology is hashable: equal ones share a deployment.

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import pytest_nfv
-from pytest_nfv.errors import CapabilityMissing, InvalidMeasurement
+from pytest_nfv.errors import CapabilityMissing, InvalidMeasurement, NfvError
 from pytest_nfv.model.measurement import Throughput
 from pytest_nfv.records import explain, junit
 from pytest_nfv.records.measurement import Measurement
 from pytest_nfv.units import PacketRate
 
 if TYPE_CHECKING:
+    from pytest_nfv.deployment.traffic import Result
     from pytest_nfv.plugin.settings import Settings
 
-MEASURED: pytest.StashKey[list[Measurement]] = pytest.StashKey()
+MEASURED: pytest.StashKey[list[tuple[Result, Measurement]]] = pytest.StashKey()
 _PACKAGE = Path(pytest_nfv.__file__).parent
 
 
@@ -27,47 +29,31 @@ class Outcomes:
 
     def __init__(self, settings: Settings) -> None:
         self._required = settings.require
-        self._item: pytest.Item | None = None
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Remember which test is running, for comparisons that fail in it."""
-        self._item = item
-        try:
-            return (yield)
-        finally:
-            self._item = None
 
     def pytest_assertrepr_compare(self, op: str, left: object, right: object) -> list[str] | None:
-        """Explain `throughput >= rate`, and let the record know what was asked."""
+        """Say both sides of `throughput >= rate` as shares of the same link."""
         if not isinstance(left, Throughput) or not isinstance(right, PacketRate):
             return None
-        measured = self._item.stash.get(MEASURED, []) if self._item is not None else []
-        if op in (">", ">="):
-            for number, one in enumerate(measured):
-                if one.kind == "throughput" and one.rate_pps == left.rate.pps and one.verdict is None:
-                    measured[number] = one.required(at_least_pps=right.pps)
-        shown = right.on(left.subject.link, left.subject.frame_size)
-        return [f"{left.rate} {op} {shown}"]
+        return [f"{left.rate} {op} {right.on(left.subject.link, left.subject.frame_size)}"]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Shorten the traceback to the test, translate our errors, add what was measured."""
-        if call.excinfo is not None:
-            _hide_plugin(call.excinfo)
+        if call.excinfo is not None and not item.config.option.fulltrace:
+            _hide_plugin(call.excinfo.value)
+        measured = [_asked(*pair) for pair in item.stash.get(MEASURED, [])] if call.when == "call" else []
+        item.user_properties += [pair for one in measured for pair in junit.properties(one)]
         report = yield
         error = call.excinfo.value if call.excinfo is not None else None
         if isinstance(error, CapabilityMissing):
             self._missing(item, report, error)
         if call.when != "call":
             return report
-        measured = item.stash.get(MEASURED, [])
         if isinstance(error, InvalidMeasurement):
             setattr(report, "nfv_outcome", "invalid")  # noqa: B010 - pytest's reports take attributes, mypy does not
         setattr(report, "nfv_measurements", [one.to_json() for one in measured])  # noqa: B010 - as above
-        report.user_properties += [pair for one in measured for pair in junit.properties(one)]
         if report.failed:
             for one in measured:
                 if one.verdict is not None and one.verdict.value != "PASS":
@@ -89,11 +75,29 @@ class Outcomes:
         return None
 
 
-def _hide_plugin(excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-    """Cut the traceback down to the user's own lines, where there are any."""
-    visible = excinfo.traceback.filter(lambda entry: _PACKAGE not in Path(entry.path).parents)
-    if visible:
-        excinfo.traceback = visible
+def _asked(result: Result, measurement: Measurement) -> Measurement:
+    """Take into the record what a test's own comparison asked of a throughput."""
+    if isinstance(result, Throughput) and result.asked_pps:
+        return measurement.required(at_least_pps=max(result.asked_pps))
+    return measurement
+
+
+def _hide_plugin(error: BaseException) -> None:
+    """Cut the traceback behind the user's last line, and the causes of an error of ours: its message has them."""
+    last, entry = None, error.__traceback__
+    while entry is not None:
+        if _PACKAGE not in Path(entry.tb_frame.f_code.co_filename).parents and not _generated(entry.tb_frame):
+            last = entry
+        entry = entry.tb_next
+    if last is not None:
+        last.tb_next = None
+    if isinstance(error, NfvError):
+        error.__cause__, error.__suppress_context__ = None, True
+
+
+def _generated(frame: FrameType) -> bool:
+    """Whether a frame is of a function that a dataclass of ours generated."""
+    return str(frame.f_globals.get("__name__", "")).startswith(f"{pytest_nfv.__name__}.")
 
 
 def _add_section(report: pytest.TestReport, title: str, text: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import pytest_nfv
-from pytest_nfv.records.summary import lines as write_report
+from pytest_nfv.records.render import write_report
 from pytest_nfv.records.schema import Environment, Record, Run
 from pytest_nfv.records.store import Store
 

@@ -84,7 +84,8 @@ class Session:
     def deployer(self, request: pytest.FixtureRequest, bench: Bench) -> Deploy:
         """Return the `deploy` of one test."""
         item = request.node
-        measurements = item.stash[MEASURED] = []
+        measurements: list[tuple[Result, Measurement]] = []
+        item.stash[MEASURED] = measurements
         defaults = markers.defaults(item, self.settings)
         rows = Rows(request)
         cost = self._planner.test(item.nodeid)
@@ -96,11 +97,10 @@ class Session:
                 one = one.required(at_least_pps=needs.throughput_at_least.pps)
             elif one.kind == "latency" and needs.latency_below_us:
                 one = one.required(limits_us=needs.latency_below_us)
-            measurements.append(one)
+            measurements.append((result, one))
             rows.add(result)
 
-        def deploy(topology: Topology) -> Traffic:
-            """Deploy a topology, or take the standing one if it is equal."""
+        def traffic(topology: Topology) -> Traffic:
             if not hasattr(topology, "directions"):
                 raise ConfigurationError(f"deploy({topology!r}): accepted: a topology, such as P2P(vswitch)")
             if self._recording is None:
@@ -110,4 +110,18 @@ class Session:
             self._recording.used(bench, system)
             return Traffic(system, defaults, self.terminal, measured)
 
-        return deploy
+        return Deployer(traffic)
+
+
+class Deployer:
+    """The `deploy` of one test: a call deploys a topology, or takes the standing one if it is equal."""
+
+    def __init__(self, traffic: Deploy) -> None:
+        self._traffic = traffic
+
+    def __call__(self, topology: Topology) -> Traffic:
+        """Return traffic through `topology`."""
+        return self._traffic(topology)
+
+    def __repr__(self) -> str:
+        return "deploy"

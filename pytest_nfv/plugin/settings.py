@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -70,21 +70,20 @@ def settings(config: pytest.Config) -> Settings:
             shown = f"--nfv-{name}" if source == "default" else source
             raise ConfigurationError(f"{shown}={text}: {error}") from error
 
-    duration = read("duration", Duration.of)
-    if not duration.s:
-        raise ConfigurationError(f"{texts['duration'][1]}={texts['duration'][0]}: accepted: above 0")
+    duration = read("duration", _trial_duration)
     total = read("duration-sum", lambda text: Duration.of(text) if text else duration * 3)
-    goal = read(
-        "duration-sum",
-        lambda _: SearchGoal(
-            loss_ratio=read("loss-ratio", ratio),
-            exceed_ratio=read("exceed-ratio", ratio),
-            trial_duration_s=duration.s,
-            duration_sum_s=total.s,
-        ),
-    )
+    loss, exceed = read("loss-ratio", ratio), read("exceed-ratio", ratio)
+    goal = read("duration-sum", lambda _: SearchGoal(loss, exceed, duration.s, total.s))
+    known = read("testbed", lambda text: built_in() | (load(Path(text)) if text else {}))
+    link = read("link", lambda text: Link.of(text) if text else None)
+    simulation = read("sim", lambda text: Simulation.parse(text) if text else None)
+    testbeds = read("host", lambda text: _each(text, lambda name: _known(name, known)))
+    if link is not None:
+        testbeds = tuple(testbed.with_link(link) for testbed in testbeds)
+    if simulation is not None:
+        testbeds = read("sim", lambda _: _simulated(testbeds, simulation))
     return Settings(
-        testbeds=read("host", lambda text: _testbeds(text, texts["testbed"][0], read)),
+        testbeds=testbeds,
         vswitches=read("vswitch", lambda text: _each(text, _switch)),
         frame_sizes=read("frame-size", lambda text: _each(text, lambda one: FrameSize.of(one).octets)),
         goal=goal,
@@ -128,20 +127,22 @@ def _capabilities(text: str) -> tuple[str, ...]:
     return names
 
 
-def _testbeds(text: str, file: str, read: Callable[..., object]) -> tuple[Testbed, ...]:
-    known = built_in() | (load(Path(file)) if file else {})
-    chosen = []
-    for name in _each(text, str):
-        if name not in known:
-            hint = "" if file else "; --nfv-testbed=FILE declares more"
-            raise ConfigurationError(f"unknown host {name!r}; known: {', '.join(known)}{hint}")
-        chosen.append(known[name])
-    link = read("link", lambda one: Link.of(one) if one else None)
-    if isinstance(link, Link):
-        chosen = [testbed.with_link(link) for testbed in chosen]
-    simulation = read("sim", lambda one: Simulation.parse(one) if one else None)
-    if isinstance(simulation, Simulation):
-        if not any(testbed.kind == "sim" for testbed in chosen):
-            raise ConfigurationError("--nfv-sim goes with a simulated testbed; accepted: --nfv-host=sim")
-        chosen = [one.with_simulation(simulation) if one.kind == "sim" else one for one in chosen]
-    return tuple(chosen)
+def _trial_duration(text: str) -> Duration:
+    found = Duration.of(text)
+    if not found.s:
+        raise ConfigurationError("accepted: above 0, such as 60s")
+    return found
+
+
+def _known(name: str, known: Mapping[str, Testbed]) -> Testbed:
+    if name not in known:
+        raise ConfigurationError(
+            f"unknown host {name!r}; known: {', '.join(known)} (--nfv-testbed=FILE declares more)"
+        )
+    return known[name]
+
+
+def _simulated(testbeds: tuple[Testbed, ...], simulation: Simulation) -> tuple[Testbed, ...]:
+    if not any(testbed.kind == "sim" for testbed in testbeds):
+        raise ConfigurationError("no simulated testbed was chosen; accepted: together with --nfv-host=sim")
+    return tuple(one.with_simulation(simulation) if one.kind == "sim" else one for one in testbeds)

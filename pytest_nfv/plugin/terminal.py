@@ -35,10 +35,10 @@ class Terminal:
         """Name the testbeds, and the switches found and missing."""
         out = []
         for testbed in self._settings.testbeds:
-            found = [
-                f"{name} {version}" if version else f"{name} missing" for name, version, _ in switches(testbed)
-            ]
-            out.append(f"nfv: testbed {testbed.name}, line rate {testbed.link}; switches: {', '.join(found)}")
+            out.append(f"nfv: testbed {testbed.name}, line rate {testbed.link}")
+            if not self._settings.plan:
+                for name, version, missing in switches(testbed):
+                    out.append(f"nfv:   switch {name} {version or f'MISSING: {missing}'}")
         return out
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

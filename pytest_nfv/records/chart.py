@@ -12,13 +12,14 @@ from pytest_nfv.model.verdict import Verdict
 from pytest_nfv.records.account import telling
 from pytest_nfv.records.headline import headline_of
 from pytest_nfv.records.measurement import Measurement
+from pytest_nfv.records.schema import Entry
 from pytest_nfv.records.wording import rate
 
 WIDTH, HEIGHT = 760.0, 300.0
-LEFT, RIGHT, TOP, BOTTOM = 56.0, 12.0, 26.0, 58.0
-# A group of bars leaves this share of its room empty; a bar narrower than a label has none.
+LEFT, RIGHT, TOP, BOTTOM = 56.0, 12.0, 26.0, 44.0
+# A group of bars leaves this share of its room empty. A label needs so much room across, or along within the bar.
 GROUP_GAP = 0.3
-LABEL_WIDTH = 58.0
+LABEL_WIDTH, LABEL_HEIGHT = 62.0, 14.0
 SERIES_COLOURS = 6
 
 
@@ -27,7 +28,8 @@ class Bar:
     """One measurement's bar, in the drawing's coordinates.
 
     Attributes:
-        label: the rate, "" where there is no room; title: what a pointer shows.
+        label: the rate, "" where there is no room; upright: it stands within the bar.
+        mark: what is written below the bar where it did not pass; title: what a pointer shows.
         reference_y: height of the reference's mark, None without one.
     """
 
@@ -36,8 +38,9 @@ class Bar:
     width: float
     height: float
     colour: int
-    verdict: str
     label: str
+    upright: bool
+    mark: str
     title: str
     reference_y: float | None
 
@@ -81,24 +84,29 @@ class _Point:
     pps: float
 
 
-def charts(measurements: Iterable[Measurement]) -> list[Chart]:
-    """Return a chart for each testbed and link that has rates; invalid measurements have none."""
+def charts(measured: Iterable[tuple[Entry, Measurement]]) -> list[Chart]:
+    """Return a chart for each testbed and link that has rates; an invalid measurement has a mark and no bar."""
     groups: dict[tuple[str, str], list[_Point]] = {}
-    for one in measurements:
-        point = _point(one)
+    for test, one in measured:
+        point = _point(test, one)
         if point is not None:
             groups.setdefault((one.subject.testbed, one.subject.link), []).append(point)
     return [_chart(f"{testbed}, {link}", points) for (testbed, link), points in groups.items()]
 
 
-def _point(one: Measurement) -> _Point | None:
+def _point(test: Entry, one: Measurement) -> _Point | None:
     account = telling(one)
-    if account is None or one.kind == "latency" or one.verdict is Verdict.INVALID:
+    if account is None or one.kind == "latency":
         return None
-    throughput = one.kind == "throughput"
-    pps = (one.rate_pps or 0.0) if throughput else account.forwarded_pps
-    what = "throughput" if throughput else "forwarded"
-    return _Point(one, f"{one.subject.topology}, {what}", pps)
+    pps = (one.rate_pps or 0.0) if one.kind == "throughput" else account.forwarded_pps
+    return _Point(one, _series(test, one), 0.0 if one.verdict is Verdict.INVALID else pps)
+
+
+def _series(test: Entry, one: Measurement) -> str:
+    """Return the test's name with all parameters but the frame size, which is along x."""
+    name, _, parameters = test.node_id.rpartition("::")[2].partition("[")
+    words = [word for word in parameters.removesuffix("]").split("-") if word != str(one.subject.frame_size)]
+    return f"{name}[{'-'.join(words)}]" if words != [""] and words else name
 
 
 def _chart(title: str, points: list[_Point]) -> Chart:
@@ -115,14 +123,19 @@ def _chart(title: str, points: list[_Point]) -> Chart:
         place, colour = sizes.index(point.one.subject.frame_size), series.index(point.series)
         height = y(0) - y(_share(point.one, point.pps))
         reference = point.one.reference
+        verdict = str(point.one.verdict or "measured")
+        wide = width >= LABEL_WIDTH
+        fits = wide or (width >= LABEL_HEIGHT and height >= LABEL_WIDTH)
+        passed = point.one.verdict in (Verdict.PASS, None)
         return Bar(
             x=round(LEFT + group * (place + GROUP_GAP / 2) + width * colour, 1),
             y=y(_share(point.one, point.pps)),
             width=round(width * 0.92, 1),
             height=round(height, 1),
             colour=colour % SERIES_COLOURS,
-            verdict=str(point.one.verdict or "measured"),
-            label=rate(point.pps) if width >= LABEL_WIDTH else "",
+            label=rate(point.pps) if fits and point.pps else "",
+            upright=not wide,
+            mark="" if passed else (verdict if wide else verdict[0]),
             title=headline_of(point.one),
             reference_y=y(_share(point.one, reference.rate_pps)) if reference else None,
         )

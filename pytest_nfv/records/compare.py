@@ -14,7 +14,7 @@ from pytest_nfv.records.account import Account
 from pytest_nfv.records.errors import RecordError
 from pytest_nfv.records.measurement import Measurement
 from pytest_nfv.records.schema import Record
-from pytest_nfv.search.stats import Spread, spread
+from pytest_nfv.search import stats
 
 # Pacing holds the offered load within 0.1 %, so that no smaller difference is the device's.
 RESOLUTION = 0.001
@@ -66,8 +66,8 @@ class Change:
     """
 
     key: Key
-    before: Spread | None
-    after: Spread | None
+    before: stats.Spread | None
+    after: stats.Spread | None
     trend: Trend
     verdict_before: Verdict | None
     verdict_after: Verdict | None
@@ -142,12 +142,12 @@ def _change(key: Key, before: list[Measurement], after: list[Measurement]) -> Ch
     return Change(key, earlier, later, _trend(earlier, later), before[-1].verdict, after[-1].verdict)
 
 
-def _times(some: list[Measurement]) -> Spread | None:
+def _times(some: list[Measurement]) -> stats.Spread | None:
     known = [one for one in some if one.verdict is not Verdict.INVALID]
     values = [value for one in known for value in _values(one)]
     if not values:
         return None
-    found = spread(values)
+    found = stats.spread(values)
     # A search stops at its resolution: the true time lies between what failed and what it found.
     least = [1 / one.upper_pps for one in known if one.kind == "throughput" and one.upper_pps]
     return replace(found, low=min(found.low, *least)) if least else found
@@ -163,7 +163,7 @@ def _values(one: Measurement) -> list[float]:
     return [1 / pps for pps in forwarded if pps]
 
 
-def _trend(before: Spread | None, after: Spread | None) -> Trend:
+def _trend(before: stats.Spread | None, after: stats.Spread | None) -> Trend:
     if before is None or after is None:
         return Trend.UNKNOWN
     if before.overlaps(after) or abs(after.median - before.median) <= RESOLUTION * before.median:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from pytest_nfv.model.accounts import kept_waiting_s
 from pytest_nfv.records.account import Account
 from pytest_nfv.units import FRAME_SIZE_MAX, line_rate
 
@@ -82,16 +83,13 @@ def device_cores(account: Account) -> DeviceCores | None:
         return None
     busy = {core.core: core.user_s + core.system_s + core.softirq_s for core in cores}
     given = {core.core: max(core.wall_s - core.steal_s, 1e-9) for core in cores}
-    threads = account.threads("device")
-    others_s = sum(busy.values()) - sum(thread.cpu_s for thread in threads)
-    waited_s = sum(thread.run_delay_s for thread in threads)
     made = DeviceCores(
         cores=tuple(busy),
         full=tuple(core for core in busy if busy[core] >= SATURATED * given[core]),
         busy_s=sum(busy.values()),
         wall_s=sum(core.wall_s for core in cores),
         steal_s=sum(core.steal_s for core in cores),
-        waited_s=min(max(0.0, others_s), waited_s),
+        waited_s=kept_waiting_s(cores, account.threads("device")),
         forwarded=account.received,
         ways=len(account.flows),
     )

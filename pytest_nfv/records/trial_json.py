@@ -37,7 +37,7 @@ def encode_trial(trial: TrialResult) -> dict[str, Any]:
             {
                 "direction": str(hop.direction),
                 "place": hop.place,
-                "frames": hop.frames,
+                "passed_frames": hop.frames,
                 "drops_frames": dict(hop.drops),
             }
             for hop in trial.hops
@@ -138,7 +138,7 @@ def _decode_hop(node: Node) -> Hop:
     return Hop(
         _direction(node.key("direction")),
         node.key("place").text(),
-        node.key("frames").count(),
+        node.key("passed_frames").count(),
         node.key("drops_frames").counts(),
     )
 

@@ -6,7 +6,6 @@ namespace's root.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from pytest_nfv.errors import ConfigurationError, GeneratorError
@@ -39,7 +38,7 @@ class AfPacketPort:
             raise GeneratorError(self._cannot(error)) from error
 
     def _cannot(self, error: OSError) -> str:
-        why = f"interface {self._interface!r} cannot be opened: {os.strerror(error.errno or 0)}"
+        why = f"interface {self._interface!r} cannot be opened: {error.strerror or error}"
         if isinstance(error, PermissionError):
             return f"{why}; raw frames need root or, in a user namespace of one's own, its root"
         return why

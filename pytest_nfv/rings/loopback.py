@@ -6,7 +6,7 @@ The wire is a ring of copies: what `commit` takes is at once at the far end. A f
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -46,15 +46,17 @@ class _Wire:
 class LoopbackPort:
     """One end."""
 
-    def __init__(self, out: _Wire, back: _Wire) -> None:
-        self._out, self._in = out, back
+    def __init__(self, out: _Wire, back: _Wire, clock: Callable[[], int]) -> None:
+        self._out, self._in, self._clock = out, back, clock
         self._first = self._held = 0
 
     @classmethod
-    def pair(cls, slots: int = SLOTS) -> tuple[LoopbackPort, LoopbackPort]:
-        """Return the two ends of a new wire."""
+    def pair(
+        cls, slots: int = SLOTS, clock: Callable[[], int] = time.monotonic_ns
+    ) -> tuple[LoopbackPort, LoopbackPort]:
+        """Return the two ends of a new wire; the clock gives ns."""
         there, back = _Wire(slots), _Wire(slots)
-        return cls(there, back), cls(back, there)
+        return cls(there, back, clock), cls(back, there, clock)
 
     @classmethod
     def open_all(cls, specs: Sequence[PortSpec]) -> tuple[LoopbackPort, ...]:
@@ -112,7 +114,7 @@ class LoopbackPort:
             return None
         self._held = count
         rows = slice(first, first + count)
-        return Arrived(self._in.frames[rows], self._in.octets[rows], np.full(count, time.monotonic_ns(), np.int64))
+        return Arrived(self._in.frames[rows], self._in.octets[rows], np.full(count, self._clock(), np.int64))
 
     def release(self) -> None:
         """Free the slots."""

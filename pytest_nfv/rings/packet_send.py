@@ -10,8 +10,8 @@ What becomes of a frame (packet(7) and the kernel's `packet_snd`, `veth_xmit`, `
   `SEND_WAIT_S`, instead of being told not to: so a short return means ENOBUFS and never EAGAIN, unless the call
   took that long.
 
-Kernels before 6.6 report a frame that a full veth ring dropped as sent: it is then in `taken`, and offered and
-lost all the same.
+Older kernels report a frame that a full veth ring dropped as sent: it is then in `taken`, and offered and lost
+all the same.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import os
 import socket
 import struct
 import time
+from collections.abc import Callable
 
 import numpy as np
 
@@ -41,6 +42,31 @@ def _line_aligned(octets: int) -> U8:
     raw = np.zeros(octets + _LINE, np.uint8)
     shift = -raw.ctypes.data % _LINE
     return raw[shift : shift + octets]
+
+
+def offer_all(send: Callable[[int, int], int], count: int, clock: Callable[[], float]) -> tuple[int, int]:
+    """Offer `count` frames, each once; return how many were dealt with, and how many of those were refused.
+
+    Args:
+        count: frames to offer.
+        send: called with (frames to skip, frames to send), returns the number sent, or the negative errno: ENOBUFS
+            where the first was refused, EAGAIN or EINTR where it was not sent.
+        clock: seconds; a call that took `SEND_WAIT_S` was waiting for room.
+    """
+    done = refused = 0
+    while done < count:
+        begun = clock()
+        sent = send(done, count - done)
+        if sent == count - done:
+            return count, refused
+        if sent < 0 and sent != -errno.ENOBUFS:
+            break
+        done += max(sent, 0)
+        if sent > 0 and clock() - begun >= SEND_WAIT_S:
+            break
+        refused += 1
+        done += 1
+    return done, refused
 
 
 class PacketSender:
@@ -101,38 +127,26 @@ class PacketSender:
         return self._words[self._first : self._first + min(count, self._burst_max)]
 
     def commit(self, count: int) -> tuple[int, int]:
-        """Send; return (taken, refused)."""
-        done = refused = 0
-        while done < count:
-            asked = count - done
-            begun = time.monotonic()
-            at = self._headers + (self._first + done) * _MMSGHDR_WORDS * 8
-            sent = self._sendmmsg(self._fd, at, asked, 0)
-            if sent == asked:
-                done = count
-                break
-            if sent < 0 and not self._was_refused(ctypes.get_errno()):
-                break
-            done += max(sent, 0)
-            if sent > 0 and time.monotonic() - begun >= SEND_WAIT_S:
-                break
-            refused += 1
-            done += 1
+        """Send; return (taken, refused).
+
+        Raises:
+            GeneratorError: the interface went away, or the kernel will not send.
+        """
+        done, refused = offer_all(self._send, count, time.monotonic)
         self._first = (self._first + done) % self._templates
         return done - refused, refused
 
-    def _was_refused(self, error: int) -> bool:
-        """Whether the device refused the frame; False where it was not sent and may be tried again."""
-        if error == errno.ENOBUFS:
-            return True
-        if error in (errno.EAGAIN, errno.EINTR):
-            return False
-        if error in _GONE:
-            raise GeneratorError(
-                f"interface {self._interface}: {os.strerror(error)} ({errno.errorcode[error]}) while sending: "
-                "it was taken down or removed during the trial"
-            )
-        raise GeneratorError(f"interface {self._interface}: sending failed: {os.strerror(error)}")
+    def _send(self, skip: int, count: int) -> int:
+        at = self._headers + (self._first + skip) * _MMSGHDR_WORDS * 8
+        sent: int = self._sendmmsg(self._fd, at, count, 0)
+        if sent >= 0:
+            return sent
+        error = ctypes.get_errno()
+        if error in (errno.ENOBUFS, errno.EAGAIN, errno.EINTR):
+            return -error
+        gone = ": it was taken down or removed" if error in _GONE else ""
+        name = errno.errorcode.get(error, str(error))
+        raise GeneratorError(f"interface {self._interface}: {os.strerror(error)} ({name}) while sending{gone}")
 
     def close(self) -> None:
         """Close the socket."""

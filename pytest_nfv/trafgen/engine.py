@@ -13,7 +13,7 @@ import numpy as np
 from pytest_nfv.errors import ConfigurationError
 from pytest_nfv.model.offer import LEARNING_FLOW, FlowOffer, Offer, Report
 from pytest_nfv.rings.port import Port
-from pytest_nfv.trafgen.inbox import FlowInbox, Inbox
+from pytest_nfv.trafgen.inbox import Clock, FlowInbox, Inbox
 from pytest_nfv.trafgen.lane import Lane
 from pytest_nfv.trafgen.report import Span, build_report
 from pytest_nfv.trafgen.signature import head
@@ -28,13 +28,14 @@ Tick = Callable[[float, int, int], None]
 
 
 class Trial:
-    """The work of one offer.
+    """The work of one offer. The clock gives CLOCK_MONOTONIC in ns, as the ports' stamps do.
 
     Raises:
         ConfigurationError: the flows do not fit the ports.
     """
 
-    def __init__(self, ports: Sequence[Port], offer: Offer, tick: Tick) -> None:
+    def __init__(self, ports: Sequence[Port], offer: Offer, tick: Tick, clock: Clock = time.monotonic_ns) -> None:
+        self._clock = clock
         self._offer = offer
         self._tick = tick
         self._lanes: dict[int, Lane] = {}
@@ -46,7 +47,12 @@ class Trial:
             self._lanes[port] = Lane(ports[port], flows, offer.burst)
         self._flows = [self._flow_inbox(flow, turns[flow.direction.tx].index(flow)) for flow in offer.flows]
         self._inboxes = {
-            port: Inbox(ports[port], [f for f in self._flows if f.offer.direction.rx == port], offer.latency_every)
+            port: Inbox(
+                ports[port],
+                [flow for flow in self._flows if flow.offer.direction.rx == port],
+                offer.latency_every,
+                clock,
+            )
             for port in range(len(ports))
         }
         self._span = Span()
@@ -61,7 +67,7 @@ class Trial:
         """Offer, settle, count."""
         with _no_collector():
             before = resource.getrusage(resource.RUSAGE_SELF)
-            self._start_ns = time.monotonic_ns()
+            self._start_ns = self._clock()
             for inbox in self._inboxes.values():
                 inbox.start(self._start_ns)
             self._begin()
@@ -71,7 +77,7 @@ class Trial:
         return build_report(self._offer, self._lanes, self._inboxes, self._flows, self._span, (before, after))
 
     def _begin(self) -> None:
-        now = time.monotonic_ns()
+        now = self._clock()
         self._start_ns = now
         self._next_tick_ns = now + TICK_NS
         for lane in self._lanes.values():
@@ -79,7 +85,7 @@ class Trial:
 
     def _send_all(self) -> None:
         lanes, inboxes = tuple(self._lanes.values()), tuple(self._inboxes.values())
-        clock = time.monotonic_ns
+        clock = self._clock
         looked = polled = clock()
         longest = 0
         while True:
@@ -111,12 +117,13 @@ class Trial:
 
     def _settle(self) -> None:
         inboxes = tuple(self._inboxes.values())
-        started = moved_at = looked = time.monotonic_ns()
+        clock = self._clock
+        started = moved_at = looked = clock()
         quiet_ns, deadline = self._offer.quiet_s * 1e9, started + self._offer.settle_s * 1e9
         moved = sum(inbox.moved for inbox in inboxes)
         while True:
             taken = sum(inbox.drain() for inbox in inboxes)
-            now = time.monotonic_ns()
+            now = clock()
             self._span.longest_stall_ns = max(self._span.longest_stall_ns, now - looked)
             looked = now
             if taken and (count := sum(inbox.moved for inbox in inboxes)) != moved:

@@ -92,7 +92,7 @@ class Histogram:
         self._count()
         if not self._samples:
             return None
-        told = [p for p in PERCENTILES if p == 50.0 or self._samples * (100 - p) / 100 >= SAMPLES_BEYOND]
+        told = [p for p in PERCENTILES if p == 50.0 or round(self._samples * (100 - p) / 100, 6) >= SAMPLES_BEYOND]
         return Latency(
             direction=direction,
             samples=self._samples,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -16,6 +15,7 @@ from pytest_nfv.trafgen.lane import template
 from pytest_nfv.trafgen.tracker import Mask, Tracker
 
 BATCH = 1024
+Clock = Callable[[], int]
 
 
 @dataclass(slots=True)
@@ -45,10 +45,11 @@ class Inbox:
         foreign: frames at this port that are not ours.
     """
 
-    def __init__(self, port: Port, flows: Sequence[FlowInbox], latency_every: int) -> None:
+    def __init__(self, port: Port, flows: Sequence[FlowInbox], latency_every: int, clock: Clock) -> None:
         self._port = port
         self.flows = tuple(flows)
         self._every = latency_every
+        self._clock = clock
         self.foreign = 0
         port.expect(max((len(flow.offer.template) // 2 for flow in flows), default=0) or 60)
         self._overruns_before = port.overruns()
@@ -67,7 +68,7 @@ class Inbox:
         arrived = self._port.receive(BATCH)
         if arrived is None:
             return 0
-        sorted_out = self._checker.sort(arrived, time.monotonic_ns())
+        sorted_out = self._checker.sort(arrived, self._clock())
         for index, intact in sorted_out.intact.items():
             self._count(self.flows[index], intact)
         for index, corrupted in sorted_out.corrupted.items():

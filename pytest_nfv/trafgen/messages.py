@@ -47,14 +47,10 @@ def read_ports(request: Mapping[str, Any]) -> tuple[PortSpec, ...]:
     except TypeError as error:
         raise ConfigurationError(f"ports: {error}") from error
     for spec in specs:
-        if (
-            not isinstance(spec.kind, str)
-            or not isinstance(spec.address, str)
-            or not isinstance(spec.parameters, dict)
-        ):
-            raise ConfigurationError(
-                f"port {spec!r}: accepted: kind and address as texts, parameters as an object"
-            )
+        if not _texts(spec.kind, spec.address) or not isinstance(spec.parameters, dict):
+            raise ConfigurationError(f"port {spec!r}: accepted: kind, address: texts; parameters: an object")
+        if not _texts(*spec.parameters.values()):
+            raise ConfigurationError(f"port parameters {spec.parameters!r}: accepted: texts")
         if not _whole(spec.mtu, 46):
             raise ConfigurationError(f"port mtu {spec.mtu!r}: accepted: a whole number from 46 on")
     return specs
@@ -108,6 +104,10 @@ def _check_flow(flow: FlowOffer, ports: int) -> None:
             f"{name}: template of {octets} octets: accepted: {_TEMPLATE_MIN} and more, without FCS and blanks, "
             f"{SIGNATURE_OCTETS} of them for the signature"
         )
+
+
+def _texts(*values: object) -> bool:
+    return all(isinstance(value, str) and "\0" not in value for value in values)
 
 
 def _whole(value: object, least: int) -> bool:

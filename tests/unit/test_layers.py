@@ -67,8 +67,6 @@ def test_records_take_only_statistics_from_search() -> None:
     names = {name for unit, path in modules() if unit == "records" for _, name in imported(path)}
     assert {name for name in names if name.startswith("pytest_nfv.search")} <= {
         "pytest_nfv.search.stats",
-        "pytest_nfv.search.stats.median",
-        "pytest_nfv.search.stats.spread",
     }
 
 

@@ -76,9 +76,7 @@ class Samples:
                 self.core("device", 0, use.device_busy, use.steal, duration_s),
                 self.core("generator", 1, use.generator_busy, 0.0, duration_s),
             ),
-            threads=(
-                ThreadUse("device", "napi/s0-8", use.thread_busy * duration_s, use.run_delay * duration_s),
-            ),
+            threads=(ThreadUse("device", "napi/s0-8", use.thread_busy * duration_s, use.run_delay * duration_s),),
             generator=GeneratorHealth(0.0004, 0.002, 0, use.generator_busy * duration_s, 2),
             invalid=invalid,
             simulated=simulated,
@@ -134,7 +132,9 @@ class Samples:
             self.trial(frame_size, load, sent=sent, lost=31, machine=use, invalid=why)
             for sent in (920_233, 918_004, 921_870, 920_112)
         )
-        return self.gate(Verdict.INVALID, trials, ("nothing was learnt at 1.488 Mpps: 4 of 4 trials invalid", *why))
+        return self.gate(
+            Verdict.INVALID, trials, ("nothing was learnt at 1.488 Mpps: 4 of 4 trials invalid", *why)
+        )
 
     def throughput(self, frame_size: int = 64, rate_pps: float = 755_000.0) -> Measurement:
         lower, upper = rate_pps, rate_pps * 1.01
