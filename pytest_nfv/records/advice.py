@@ -15,6 +15,9 @@ from pytest_nfv.records.wording import digits, frames, percent, rate, span, time
 # Time that the machine took from the device counts from here on; less is within what the kernel's ticks resolve.
 TAKEN = 0.002
 
+# A generator that waited for its core for this share of the time was kept from its work by others.
+CROWDED = 0.05
+
 
 def advice(measurement: Measurement, account: Account) -> list[str]:
     """Return what would have to change for the measurement's verdict, the most telling first."""
@@ -58,6 +61,13 @@ def _for_invalid(account: Account) -> list[str]:
 
 def _generator_limited(account: Account) -> list[str]:
     reached, wanted = account.offered_pps, account.load_pps
+    waited_s = sum(thread.run_delay_s for thread in account.threads("generator"))
+    wall_s = sum(core.wall_s for core in account.cores("generator"))
+    if waited_s > CROWDED * wall_s:
+        return [
+            f"The generator reached {rate(reached)} of {rate(wanted)} ({percent(account.offered_share)}), waiting "
+            f"{span(waited_s)} of {span(wall_s)} for its core while others ran there: keep other work off that core."
+        ]
     said = [
         f"The generator reached {rate(reached)} of {rate(wanted)} ({percent(account.offered_share)}): what the "
         f"device does at {rate(wanted)} is not known. Ask for {rate(reached)} at most, or use a faster kind of "

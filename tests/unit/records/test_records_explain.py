@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_nfv.model.goal import SearchGoal
-from pytest_nfv.model.trial import CoreUse, Direction, GeneratorHealth, Hop, TrialResult
+from pytest_nfv.model.trial import CoreUse, Direction, GeneratorHealth, Hop, ThreadUse, TrialResult
 from pytest_nfv.model.verdict import Verdict
 from pytest_nfv.records import explain, wording
 from pytest_nfv.records.measurement import Measurement
@@ -277,3 +277,11 @@ def test_a_table_wraps_its_last_column() -> None:
 def test_a_long_text_loses_its_middle() -> None:
     assert shortened("abcdefghijkl", 9) == "abc...jkl"
     assert shortened("abc", 9) == "abc"
+
+
+def test_a_generator_that_others_kept_from_its_core_is_told_so(samples: Samples) -> None:
+    trial = samples.trial(64, 148_809, sent=88_000, invalid=("the generator offered 88,000 of 148,809 frames",))
+    crowded = ThreadUse("generator", "generator", 0.5, 0.49)
+    text = unwrapped(samples.gate(Verdict.INVALID, (replace(trial, threads=(*trial.threads, crowded)),)))
+    assert "waiting 490 ms of 1 s for its core" in text
+    assert "Ask for" not in text
