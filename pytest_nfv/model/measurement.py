@@ -36,6 +36,19 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
+class Reference:
+    """A figure from elsewhere to show beside ours: a paper's, a vendor's. Nothing is ever judged by it.
+
+    Attributes:
+        source: whose figure it is, in a few words.
+        rate_pps: frames a second, per direction.
+    """
+
+    source: str
+    rate_pps: float
+
+
+@dataclass(frozen=True, slots=True)
 class Gate:
     """Whether one load is sustained: truthy when it is.
 
@@ -60,31 +73,15 @@ class Gate:
 
 
 @total_ordering
-@dataclass(frozen=True, slots=True, eq=False)
-class Throughput:
-    """The highest load found to be sustained; compares with a `PacketRate` and with nothing else.
+class _Rated:
+    """A found rate: compares with a `PacketRate`, or with another of its kind, and with nothing else."""
 
-    Attributes:
-        rate: conditional throughput per direction: what was forwarded at the highest load that met the goal.
-        lower_pps: highest load known to be sustained; upper_pps: lowest load known not to be, None where the
-            search met its own ceiling first.
-        asked_pps: the rates that a test compared it with as a floor, passed or not, for the record.
-        limited_by: what set the ceiling of the search, where it was met: `link`, `generator`; "" otherwise.
-        method: `rfc2544`, `tst009`, `rfc9971`.
-    """
-
-    subject: Subject
-    goal: SearchGoal
-    method: str
+    __slots__ = ()
     rate: PacketRate
-    lower_pps: float
-    upper_pps: float | None
-    trials: tuple[TrialResult, ...]
-    limited_by: str = ""
-    asked_pps: list[float] = field(default_factory=list, init=False, repr=False)
+    asked_pps: list[float]
 
     def _rate_of(self, other: object) -> float:
-        if isinstance(other, Throughput):
+        if isinstance(other, type(self)):
             return other.rate.pps
         if isinstance(other, PacketRate):
             return other.pps
@@ -107,8 +104,65 @@ class Throughput:
     def __hash__(self) -> int:
         return hash(self.rate.pps)
 
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Throughput(_Rated):
+    """The highest load found to be sustained; compares with a `PacketRate` and with nothing else.
+
+    Attributes:
+        rate: conditional throughput per direction: what was forwarded at the highest load that met the goal.
+        lower_pps: highest load known to be sustained; upper_pps: lowest load known not to be, None where the
+            search met its own ceiling first.
+        asked_pps: the rates that a test compared it with as a floor, passed or not, for the record.
+        limited_by: what set the ceiling of the search, where it was met: `link`, `generator`; "" otherwise.
+        method: `rfc2544`, `tst009`, `rfc9971`.
+    """
+
+    subject: Subject
+    goal: SearchGoal
+    method: str
+    rate: PacketRate
+    lower_pps: float
+    upper_pps: float | None
+    trials: tuple[TrialResult, ...]
+    limited_by: str = ""
+    asked_pps: list[float] = field(default_factory=list, init=False, repr=False)
+
     def __repr__(self) -> str:
         return f"<throughput of {self.subject.topology}: {self.rate}>"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ForwardingRate(_Rated):
+    """What is forwarded at the maximum offered load (RFC 2285 section 3.6.2), however much is lost on the way.
+
+    Attributes:
+        offered: the intended load per direction; what the generator reached of it is in the trials.
+        rate: forwarded frames that came back intact, per direction: the median of the valid trials.
+        reference: a figure to show beside it.
+        asked_pps: the rates that a test compared it with as a floor, passed or not, for the record.
+    """
+
+    subject: Subject
+    goal: SearchGoal
+    offered: PacketRate
+    rate: PacketRate
+    trials: tuple[TrialResult, ...]
+    reference: Reference | None = None
+    asked_pps: list[float] = field(default_factory=list, init=False, repr=False)
+
+    @property
+    def offered_pps(self) -> float:
+        """What was offered per direction, the median of the valid trials: at most `offered`; 0 without any."""
+        return median([trial.offered_pps for trial in self.trials if trial.valid] or [0.0])
+
+    @property
+    def loss_ratio(self) -> float:
+        """Share of the offered frames that was lost, the median of the valid trials; 0 without any."""
+        return median([trial.loss_ratio for trial in self.trials if trial.valid] or [0.0])
+
+    def __repr__(self) -> str:
+        return f"<forwarding rate of {self.subject.topology}: {self.rate} of {self.offered}>"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from pytest_nfv.model.trial import Direction, FlowCounts, GeneratorHealth, Laten
 SIGNATURE_OCTETS = 16
 MAGIC = 0x6E66  # "nf"
 LEARNING_FLOW = 0xFFFF
+ROLES = ("both", "send", "receive")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,9 @@ class Offer:
         settle_s: deadline for counters to come to rest after the last frame.
         quiet_s: counters unmoved for this long are at rest.
         latency_every: sample the latency of every n-th frame received; 1 is all, 0 is none.
+        role: which half of the work is this generator's: `both`, `send`, or `receive` until it is told to finish.
+        maximum: the load is a ceiling: offering less, as much as can be, is what is wanted.
+        receiver_measured: the receiving end is part of what is measured: frames it has no room for are lost.
     """
 
     flows: tuple[FlowOffer, ...]
@@ -68,6 +72,9 @@ class Offer:
     settle_s: float = 2.0
     quiet_s: float = 0.05
     latency_every: int = 1
+    role: str = "both"
+    maximum: bool = False
+    receiver_measured: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""

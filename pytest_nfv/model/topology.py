@@ -39,12 +39,17 @@ class Topology(Protocol):
     Attributes:
         kind: the topology's short name, for records and texts: `P2P`.
         generator_ports: how many generator ports it takes.
+        kernel_octets: octets at the head of each frame that a kernel writes and reads, so that the generator gives
+            and gets the rest only; 0 where it has whole frames.
     """
 
     kind: ClassVar[str]
 
     @property
     def vswitch(self) -> VSwitch: ...
+
+    @property
+    def kernel_octets(self) -> int: ...
 
     @property
     def generator_ports(self) -> int: ...
@@ -71,6 +76,7 @@ class P2P:
     """
 
     kind: ClassVar[str] = "P2P"
+    kernel_octets: ClassVar[int] = 0
 
     vswitch: VSwitch
     bidirectional: bool = field(default=False, kw_only=True)
@@ -91,3 +97,57 @@ class P2P:
         """The ways that are loaded."""
         one_way = (Direction(0, 1),)
         return (*one_way, Direction(1, 0)) if self.bidirectional else one_way
+
+
+PROTOCOLS = ("udp", "raw")
+CALLS = ("single", "many")
+_ETHERNET_IPV4_UDP = 14 + 20 + 8
+
+
+@dataclass(frozen=True, slots=True)
+class SocketPair:
+    """A sender and a receiver, applications on kernel sockets, joined by a switch (T20's 1vs1, experiment T1).
+
+    Each has a network namespace and a core of its own. Here the sockets and the applications are part of what is
+    measured.
+
+    Attributes:
+        vswitch: the switch between them; a driver's name is taken too.
+        protocol: `udp`, where the kernel makes the headers; `raw` (AF_PACKET), where the application does.
+        call: `single`, a frame a system call (send, recv); `many` (sendmmsg, recvmmsg).
+    """
+
+    kind: ClassVar[str] = "1vs1"
+
+    vswitch: VSwitch
+    protocol: str = "udp"
+    call: str = "many"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "vswitch", _vswitch("SocketPair", self.vswitch))
+        for name, value, accepted in (("protocol", self.protocol, PROTOCOLS), ("call", self.call, CALLS)):
+            if value not in accepted:
+                raise ConfigurationError(f"SocketPair({name}={value!r}): accepted: {', '.join(accepted)}")
+
+    def __str__(self) -> str:
+        return f"1vs1({self.vswitch}, {self.protocol} sockets, {self.calls})"
+
+    @property
+    def calls(self) -> str:
+        """The system calls' names."""
+        return "send/recv" if self.call == "single" else "sendmmsg/recvmmsg"
+
+    @property
+    def kernel_octets(self) -> int:
+        """Ethernet, IPv4 and UDP header where the sockets are UDP's."""
+        return _ETHERNET_IPV4_UDP if self.protocol == "udp" else 0
+
+    @property
+    def generator_ports(self) -> int:
+        """Two: the sender's socket and the receiver's."""
+        return 2
+
+    @property
+    def directions(self) -> tuple[Direction, ...]:
+        """From the sender to the receiver."""
+        return (Direction(0, 1),)

@@ -60,6 +60,7 @@ class Session:
         self.run_id = new_run_id()
         self.terminal = Terminal(config, settings)
         self._planner = Planner()
+        self._in_worker = hasattr(config, "workerinput")
         if not settings.plan:
             for name in settings.require:
                 capabilities.probe(name)
@@ -74,7 +75,16 @@ class Session:
         )
 
     def bench(self, testbed: Testbed) -> Iterator[Bench]:
-        """Own a testbed until pytest is done with it."""
+        """Own a testbed until pytest is done with it.
+
+        Raises:
+            ConfigurationError: in a pytest-xdist worker: two of them would measure on one testbed at once.
+        """
+        if self._in_worker and testbed.kind != "sim":
+            raise ConfigurationError(
+                f"testbed {testbed.name} with pytest-xdist: workers would measure on it at the same time; "
+                "accepted: without -n, or --nfv-host=sim"
+            )
         bench = Bench(testbed, self.run_id, self.terminal)
         try:
             yield bench

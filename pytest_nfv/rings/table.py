@@ -12,6 +12,8 @@ from pytest_nfv.rings.port import Port
 KINDS = {
     "af_packet": "pytest_nfv.rings.af_packet:AfPacketPort",
     "loopback": "pytest_nfv.rings.loopback:LoopbackPort",
+    "raw_socket": "pytest_nfv.rings.kernel_socket:RawSockets",
+    "udp_socket": "pytest_nfv.rings.kernel_socket:UdpSockets",
 }
 
 

@@ -135,25 +135,30 @@ def test_every_frame_offered_is_one_at_the_interface(
 
 
 @pytest.mark.parametrize("ways", [WAYS[:1], WAYS], ids=["one way", "both ways"])
-def test_offered_load_is_exact(
-    generator: Builtin, ports: tuple[PortSpec, ...], ways: tuple[Direction, ...]
+@pytest.mark.parametrize(("pps", "frames"), [(100_000.0, 200_000), (2_000.0, 2_000)])
+def test_offered_load_is_exact_or_the_report_says_so(
+    generator: Builtin, ports: tuple[PortSpec, ...], ways: tuple[Direction, ...], pps: float, frames: int
 ) -> None:
-    pps, frames = 50_000.0, 100_000
-    report = until_offered(lambda: generator.offer(flows(ports, ways, pps, frames, 64)))
-    assert report.offered_for_s == pytest.approx(frames / pps, rel=0.001)
-    for way, counts, refused in zip(ways, report.flows, report.refused, strict=True):
-        assert (counts.direction, counts.intended, counts.sent) == (way, frames, frames)
-        assert counts.received + counts.lost == frames
-        assert counts.lost >= refused
-        assert (counts.duplicated, counts.reordered, counts.corrupted, counts.foreign) == (0, 0, 0, 0)
-    for latency in report.latency:
-        assert 0 < latency.min_ns <= latency.percentiles_ns[50.0] <= latency.max_ns
+    for _ in range(3):  # a busy machine is no fault of the generator's, as long as it tells
+        report = generator.offer(flows(ports, ways, pps, frames, 64))
+        for way, counts, refused in zip(ways, report.flows, report.refused, strict=True):
+            assert (counts.direction, counts.intended) == (way, frames)
+            assert counts.received + counts.lost + counts.not_sent == frames
+            assert 0 <= refused <= counts.lost
+            assert (counts.duplicated, counts.reordered, counts.corrupted, counts.foreign) == (0, 0, 0, 0)
+        for latency in report.latency:
+            assert 0 < latency.min_ns <= latency.percentiles_ns[50.0] <= latency.max_ns
+        assert report.offered_for_s <= frames / pps * 1.002
+        if not any(counts.not_sent for counts in report.flows):
+            assert report.offered_for_s == pytest.approx(frames / pps, rel=0.001)
+            break
+        assert any("were not sent" in line for line in report.trouble)
 
 
 def test_strangers_and_changed_frames_are_told_apart(
     generator: Builtin, switch: LinuxBridge, ports: tuple[PortSpec, ...]
 ) -> None:
-    offer = flows(ports, WAYS[:1], 10_000.0, 10_000, 128)
+    offer = flows(ports, WAYS[:1], 2_000.0, 2_000, 128)
     ours = bytes.fromhex(offer.flows[0].template)
     signed = ours[:-16] + (MAGIC << 48).to_bytes(8, "little") + bytes(8)
     changed = bytes([*signed[:50], signed[50] ^ 1, *signed[51:]])
@@ -172,17 +177,21 @@ def test_strangers_and_changed_frames_are_told_apart(
     for _ in range(TRIES):
         injected.clear()
         (counts,) = generator.offer(offer, inject).flows
-        if injected and not counts.lost:
+        if injected and counts.received == 2_000:  # the device had time for all, and hence for those injected
             break
-    assert (counts.received, counts.corrupted, counts.foreign) == (10_000, 5, 9)
+    assert (counts.received, counts.corrupted, counts.foreign) == (2_000, 5, 9)
     assert counts.duplicated == 0
 
 
 def test_an_interface_removed_in_mid_trial_is_named(
     generator: Builtin, switch: LinuxBridge, ports: tuple[PortSpec, ...]
 ) -> None:
+    removed: list[float] = []
+
     def remove(elapsed_s: float, sent: int, received: int) -> None:
-        switch.generator_host.run([sys.executable, "-c", REMOVE])
+        if not removed:  # progress told before the removal may still be on its way
+            switch.generator_host.run([sys.executable, "-c", REMOVE])
+            removed.append(elapsed_s)
 
     with pytest.raises(GeneratorError, match=r"interface g1: .*: it was taken down or removed"):
         generator.offer(flows(ports, WAYS, 1_000.0, 60_000, 64), remove)

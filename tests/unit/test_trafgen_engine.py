@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,7 +93,7 @@ def flow(number: int = 0, tx: int = 0, frames: int = FRAMES, octets: int = 60) -
     return FlowOffer(number, Direction(tx, 1 - tx), RATE, frames, template(number, octets))
 
 
-def run(fault: Fault = lambda arrived: arrived, flows: Sequence[FlowOffer] = (flow(),), **offer: int) -> Report:
+def run(fault: Fault = lambda arrived: arrived, flows: Sequence[FlowOffer] = (flow(),), **offer: Any) -> Report:
     clock = Clock()
     here, there = LoopbackPort.pair(clock=clock)
     ports = (here, FaultyPort(there, fault))
