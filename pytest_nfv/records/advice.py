@@ -65,8 +65,9 @@ def _generator_limited(account: Account) -> list[str]:
     wall_s = sum(core.wall_s for core in account.cores("generator"))
     if waited_s > CROWDED * wall_s:
         return [
-            f"The generator reached {rate(reached)} of {rate(wanted)} ({percent(account.offered_share)}), waiting "
-            f"{span(waited_s)} of {span(wall_s)} for its core while others ran there: keep other work off that core."
+            f"The generator reached {rate(reached)} of {rate(wanted)} ({percent(account.offered_share)}), "
+            f"waiting {span(waited_s)} of {span(wall_s)} for its core while others ran there: "
+            "keep other work off that core."
         ]
     said = [
         f"The generator reached {rate(reached)} of {rate(wanted)} ({percent(account.offered_share)}): what the "

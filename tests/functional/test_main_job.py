@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_nfv.errors import CapabilityMissing
 from tests.functional.conftest import Suite, namespaces, processes_of_runs, wait_for
 
 SUITE = """
@@ -96,17 +96,15 @@ def test_a_throughput_search_ends_at_the_generators_or_the_devices_limit(suite: 
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")
-def test_the_same_as_another_user(suite: Suite, needs: Callable[[str], None]) -> None:
+def test_the_same_as_another_user(
+    suite: Suite, needs: Callable[[str], None], lacks: Callable[[CapabilityMissing], None]
+) -> None:
     needs("rootless")
     suite.write(SUITE)
-    python = shutil.which("python3", path="/usr/bin")
-    readable = subprocess.run(
-        [*NOBODY, sys.executable, "-c", "import pytest_nfv, scapy"], capture_output=True, check=False, cwd="/"
-    )
-    if readable.returncode:
-        pytest.skip(
-            f"user nobody cannot use {sys.executable} ({python}); put the environment where all may read it"
-        )
+    imports = [*NOBODY, sys.executable, "-c", "import pytest_nfv, scapy"]
+    if subprocess.run(imports, capture_output=True, check=False, cwd="/").returncode:
+        why = f"user nobody cannot use {sys.executable}"
+        lacks(CapabilityMissing("rootless", why, "put this checkout and its environment where all may read them"))
     for path in (suite.folder, *list(suite.folder.parents)[:3]):
         if str(path).startswith("/tmp/"):
             path.chmod(0o777 if path == suite.folder else 0o755)
