@@ -6,10 +6,14 @@ import time
 from contextlib import ExitStack
 
 from pytest_nfv.deployment.plan import Placement
+from pytest_nfv.deployment.sockets import attach
 from pytest_nfv.errors import DeploymentError
 from pytest_nfv.generators.builtin import Builtin
+from pytest_nfv.generators.pair import Pair
+from pytest_nfv.hosts.accounting import Accounts, softirq_threads
 from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.model.offer import PortSpec
+from pytest_nfv.model.topology import SocketPair, Topology
 from pytest_nfv.vswitches.protocol import VSwitchDriver
 from pytest_nfv.vswitches.table import driver
 
@@ -43,15 +47,47 @@ class Deployment:
             self.version = kind.probe(lab.host)
             self.switch: VSwitchDriver = kind(lab, dict(topology.vswitch.settings))
             self._undo.callback(self.switch.stop)
-            self.ports = self.switch.start(topology.generator_ports, placement.testbed.mtu, placement.device_cores)
+            self._start(topology)
             self.notes = self.switch.notes
-            self.generator = Builtin(self.switch.generator_host, placement.generator_core)
             self._undo.callback(self.generator.close)
             self.generator.open(self.ports)
             self._learn()
         except BaseException:
             self.close()
             raise
+
+    def _start(self, topology: Topology) -> None:
+        """Start the switch, and make the generator for its ports."""
+        placement = self.placement
+        self.generator: Builtin | Pair
+        if isinstance(topology, SocketPair):
+            self.ports, self.generator = attach(self.switch, topology, placement)
+            return
+        self.ports = self.switch.start(topology.generator_ports, placement.testbed.mtu, placement.device_cores)
+        self.generator = Builtin(self.switch.generator_host, placement.generator_core)
+
+    @property
+    def applications(self) -> bool:
+        """Whether the generator's two halves are applications, and part of what is measured."""
+        return isinstance(self.generator, Pair)
+
+    def accounts(self) -> Accounts:
+        """Return the processor accounts of one trial. Applications are part of the device."""
+        placement, generator = self.placement, self.generator
+        device = placement.device_cores
+        if isinstance(generator, Pair):
+            sender, receiver = generator.pids()
+            cores = (placement.generator_core, *device[:1])
+            threads = {sender: "sender", receiver: "receiver"}
+            return Accounts(
+                device_cores=cores, generator_cores=(), device_threads=threads | softirq_threads(cores)
+            )
+        return Accounts(
+            device_cores=device,
+            generator_cores=(placement.generator_core,),
+            device_threads=self.switch.threads() | softirq_threads(device),
+            generator_pid=generator.pid(),
+        )
 
     def _learn(self) -> None:
         deadline = time.monotonic() + LEARNING_DEADLINE_S

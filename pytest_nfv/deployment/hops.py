@@ -9,10 +9,17 @@ from pytest_nfv.model.trial import Hop
 from pytest_nfv.vswitches.protocol import PortCounters
 
 
-def waterfall(report: Report, before: Sequence[PortCounters], after: Sequence[PortCounters]) -> tuple[Hop, ...]:
+def waterfall(
+    report: Report,
+    before: Sequence[PortCounters],
+    after: Sequence[PortCounters],
+    *,
+    applications: bool = False,
+) -> tuple[Hop, ...]:
     """Return every direction's hops in order: into the switch, out of it, back at the generator.
 
-    A full ring at the switch's entry refuses frames before the switch sees them: they are that hop's drops.
+    A full ring at the switch's entry refuses frames before the switch sees them: they are that hop's drops. Where
+    the ends are `applications`, frames that the receiver was too slow to take are drops of the last hop.
     """
     then = {port.port: port for port in before}
     now = {port.port: port for port in after}
@@ -22,6 +29,8 @@ def waterfall(report: Report, before: Sequence[PortCounters], after: Sequence[Po
         entry, leave = now[tx], now[rx]
         arrived = flow.received + flow.duplicated
         lost_here = {} if not flow.corrupted else {"corrupted": flow.corrupted}
+        if applications and report.health.receive_overruns:
+            lost_here["socket buffer full"] = report.health.receive_overruns
         hops += [
             Hop(
                 way,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pytest_nfv.errors import CapabilityMissing, ConfigurationError
 from pytest_nfv.model.testbed import Testbed
-from pytest_nfv.model.topology import Topology
+from pytest_nfv.model.topology import SocketPair, Topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,11 @@ class Placement:
     def lines(self) -> list[str]:
         """Describe it, for `--nfv-plan`."""
         cores = ", ".join(map(str, self.device_cores))
+        first = f"{self.topology} on testbed {self.testbed.name}, line rate {self.testbed.link}"
+        if isinstance(self.topology, SocketPair):
+            return [first, *(f"  {note}" for note in self.notes)]
         return [
-            f"{self.topology} on testbed {self.testbed.name}, line rate {self.testbed.link}",
+            first,
             f"  device {self.topology.vswitch} on core {cores}; generator on core {self.generator_core}; "
             f"{self.topology.generator_ports} generator ports",
             *(f"  note: {note}" for note in self.notes),
@@ -59,4 +62,7 @@ def place(topology: Topology, testbed: Testbed, allowed_cores: Sequence[int]) ->
             f"only core {', '.join(map(str, allowed))} may be used, and device and generator must not share one",
             "give the machine a second core, or this process more of them (taskset, cgroup)",
         )
-    return Placement(testbed, topology, tuple(device), generator)
+    notes: tuple[str, ...] = ()
+    if isinstance(topology, SocketPair):
+        notes = (f"sender and {topology.vswitch} share core {generator}; receiver polls on core {device[0]}",)
+    return Placement(testbed, topology, tuple(device), generator, notes)

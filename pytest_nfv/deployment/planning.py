@@ -9,7 +9,7 @@ from typing import Any
 from pytest_nfv.deployment.plan import place
 from pytest_nfv.deployment.system import SimulatedSystem
 from pytest_nfv.deployment.traffic import Defaults, Requirements, Traffic
-from pytest_nfv.model.measurement import Gate, LatencyResult, Throughput
+from pytest_nfv.model.measurement import ForwardingRate, Gate, LatencyResult, Throughput
 from pytest_nfv.model.simulation import Simulation
 from pytest_nfv.model.testbed import Testbed
 from pytest_nfv.model.topology import Topology
@@ -102,6 +102,10 @@ class PlannedTraffic:
         """Take the arguments of `Traffic.throughput`; find line rate."""
         self._middling.throughput(**kwargs)
         return self._uncounted.throughput(**kwargs)
+
+    def forwarding_rate(self, *args: Any, **kwargs: Any) -> ForwardingRate:
+        """Take the arguments of `Traffic.forwarding_rate`; forward everything."""
+        return self._perfect.forwarding_rate(*args, **kwargs)
 
     def latency(self, *args: Any, **kwargs: Any) -> LatencyResult:
         """Take the arguments of `Traffic.latency`; one trial."""

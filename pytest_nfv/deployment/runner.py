@@ -10,7 +10,6 @@ from pytest_nfv.deployment.hops import waterfall
 from pytest_nfv.deployment.observer import Observer
 from pytest_nfv.deployment.validity import reasons_disturbed, reasons_invalid
 from pytest_nfv.errors import DeploymentError, GeneratorError
-from pytest_nfv.hosts.accounting import Accounts, softirq_threads
 from pytest_nfv.model.accounts import stolen_from_device_s
 from pytest_nfv.model.offer import FlowOffer, Offer
 from pytest_nfv.model.trial import Direction, TrialResult, TrialSpec
@@ -24,11 +23,13 @@ class Load:
         frame_size: octets with FCS.
         templates: frame without FCS per direction, as hex.
         burst: frames sent back to back at a time; 0 is as even as the generator can.
+        maximum: the rate of a trial is a ceiling, of which as much as can be is offered.
     """
 
     frame_size: int
     templates: tuple[tuple[Direction, str], ...]
     burst: int = 0
+    maximum: bool = False
 
     def spec(self, rate_pps: float, duration_s: float) -> TrialSpec:
         """Return the trial of this load at a rate."""
@@ -61,15 +62,9 @@ class TrialRunner:
 
     def _trial(self, spec: TrialSpec) -> TrialResult:
         switch, generator = self._deployment.switch, self._deployment.generator
-        placement = self._deployment.placement
         switch.check()
         generator.learn()
-        accounts = Accounts(
-            device_cores=placement.device_cores,
-            generator_cores=(placement.generator_core,),
-            device_threads=switch.threads() | softirq_threads(placement.device_cores),
-            generator_pid=generator.pid(),
-        )
+        accounts = self._deployment.accounts()
         before = switch.counters()
         started_at = time.time()
         accounts.start()
@@ -82,7 +77,7 @@ class TrialRunner:
             raise
         cores, threads = accounts.stop()
         switch.check()
-        hops = waterfall(report, before, switch.counters())
+        hops = waterfall(report, before, switch.counters(), applications=self._deployment.applications)
         stolen_s = stolen_from_device_s(cores, threads)
         return TrialResult(
             spec=spec,
@@ -95,7 +90,7 @@ class TrialRunner:
             cores=cores,
             threads=threads,
             generator=report.health,
-            invalid=reasons_invalid(report, hops, stolen_s),
+            invalid=reasons_invalid(report, hops, stolen_s, maximum=self._load.maximum),
             disturbed=reasons_disturbed(cores, stolen_s),
         )
 
@@ -104,4 +99,9 @@ class TrialRunner:
             FlowOffer(number, way, spec.rate_pps, spec.intended_frames, template)
             for number, (way, template) in enumerate(self._load.templates)
         )
-        return Offer(flows, burst=self._load.burst)
+        return Offer(
+            flows,
+            burst=self._load.burst,
+            maximum=self._load.maximum,
+            receiver_measured=self._deployment.applications,
+        )

@@ -83,7 +83,8 @@ class SimulatedSystem:
         """Return the simulated device at this frame size."""
         assert self.testbed.simulation is not None  # the testbed's own check
         ways = tuple(way for way, _ in load.templates)
-        return _Observed(SimulatedDevice(self.testbed.simulation, load.frame_size, ways), load, observer)
+        device = SimulatedDevice(self.testbed.simulation, load.frame_size, ways, maximum=load.maximum)
+        return _Observed(device, load, observer)
 
 
 class _Observed:

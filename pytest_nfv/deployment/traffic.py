@@ -12,11 +12,18 @@ from pytest_nfv.deployment.system import System
 from pytest_nfv.errors import ConfigurationError, InvalidMeasurement, RequirementNotMet
 from pytest_nfv.generators.templates import ethernet_udp, from_packet
 from pytest_nfv.model.goal import SearchGoal
-from pytest_nfv.model.measurement import Gate, LatencyResult, Subject, Throughput
+from pytest_nfv.model.measurement import (
+    ForwardingRate,
+    Gate,
+    LatencyResult,
+    Reference,
+    Subject,
+    Throughput,
+)
 from pytest_nfv.model.topology import Topology
 from pytest_nfv.model.trial import TrialResult
 from pytest_nfv.model.verdict import Verdict
-from pytest_nfv.search import gate
+from pytest_nfv.search import frmol, gate
 from pytest_nfv.search.bounds import Bounds
 from pytest_nfv.search.table import search
 from pytest_nfv.units import Duration, FrameSize, PacketRate, line_rate, ratio
@@ -24,7 +31,7 @@ from pytest_nfv.units import Duration, FrameSize, PacketRate, line_rate, ratio
 if TYPE_CHECKING:
     from scapy.packet import Packet
 
-Result: TypeAlias = Gate | Throughput | LatencyResult
+Result: TypeAlias = Gate | Throughput | ForwardingRate | LatencyResult
 Deploy: TypeAlias = "Callable[[Topology], Traffic]"
 
 # A search looks no lower than this share of its ceiling: what forwards less has no throughput worth the trials.
@@ -161,8 +168,54 @@ class Traffic:
         if found.ruling.verdict is Verdict.INVALID:
             raise InvalidMeasurement("; ".join(found.ruling.reasons))
         least = self._defaults.requirements.throughput_at_least
-        if least is not None and result < least:
+        if least is not None and not result >= least:
             raise RequirementNotMet(f"{result.rate} is less than the marker's at_least={least}")
+        return result
+
+    def forwarding_rate(
+        self,
+        rate: PacketRate | str,
+        *,
+        frame_size: FrameSize | int | None = None,
+        frame: Packet | None = None,
+        burst: int = 0,
+        duration: Duration | str | None = None,
+        goal: SearchGoal | None = None,
+        reference: Reference | None = None,
+    ) -> ForwardingRate:
+        """Measure what is forwarded at the maximum offered load (RFC 2285 section 3.6.2), whatever is lost.
+
+        Offers `rate`, or as much of it as the generator can: falling short makes no trial invalid here. The result
+        is the median of as many trials as the goal's durations hold. `duration` is a trial's, their number stays.
+        `reference` is shown beside the result. The other arguments are those of `sustains`.
+
+        Raises:
+            ConfigurationError: an argument is out of range.
+            InvalidMeasurement: trials stayed invalid; nothing is known about the device.
+        """
+        size = self._size(frame_size)
+        target = PacketRate.of(rate)
+        if not target.pps:
+            raise ConfigurationError("forwarding_rate(rate=0): accepted: a packet rate above 0, such as 1 * Mpps")
+        the_goal = goal or self._defaults.goal
+        if duration is not None:
+            the_goal = the_goal.lasting(Duration.of(duration).s)
+        load = replace(self._load(size, frame, burst), maximum=True)
+        measurer = self._system.measurer(load, self._observer)
+        ruling, found_pps, trials = frmol.forwarding_rate(
+            measurer, target.pps, the_goal, self._defaults.retry_invalid
+        )
+        result = ForwardingRate(
+            self._subject(size),
+            the_goal,
+            self._spoken(target, size),
+            self._spoken(PacketRate(found_pps), size),
+            trials,
+            reference,
+        )
+        self._measured(result)
+        if ruling is not None:
+            raise InvalidMeasurement("; ".join(ruling.reasons))
         return result
 
     def latency(
@@ -225,11 +278,17 @@ class Traffic:
         if burst < 0:
             raise ConfigurationError(f"burst {burst}: accepted: 0 (as even as possible) or more frames")
         addresses = self._system.addresses()
+        kernel = self._system.topology.kernel_octets
+        if kernel and frame is not None:
+            raise ConfigurationError(
+                f"frame={frame.summary()!r}: {self._system.topology}: the kernel makes the headers of what is "
+                "sent; accepted: no frame, or SocketPair(protocol='raw')"
+            )
         templates = []
         for way in self._system.topology.directions:
             ends: dict[str, Any] = {"src": addresses[way.tx], "dst": addresses[way.rx]}
             made = ethernet_udp(size, **ends) if frame is None else from_packet(frame, size, **ends)
-            templates.append((way, made.hex()))
+            templates.append((way, made[kernel:].hex()))
         return Load(size.octets, tuple(templates), burst)
 
     def _subject(self, size: FrameSize) -> Subject:

@@ -16,13 +16,16 @@ from pytest_nfv.model.trial import CoreUse, Hop
 COUNTER_SLACK_FRAMES = 8
 
 
-def reasons_invalid(report: Report, hops: Sequence[Hop], stolen_s: float) -> tuple[str, ...]:
+def reasons_invalid(
+    report: Report, hops: Sequence[Hop], stolen_s: float, *, maximum: bool = False
+) -> tuple[str, ...]:
     """Return why the trial teaches nothing about the device; empty where it does.
 
     Args:
         report: the generator's own account.
         hops: every direction's way, in order.
         stolen_s: how long the machine kept the device off its core.
+        maximum: the load is more than can be forwarded: no loss needs an explanation.
     """
     reasons = list(report.trouble)
     health = report.health
@@ -34,7 +37,7 @@ def reasons_invalid(report: Report, hops: Sequence[Hop], stolen_s: float) -> tup
         )
     reasons += _disagreements(report, hops)
     sent = sum(flow.sent for flow in report.flows)
-    if lost and lost <= stolen_s * sent / report.offered_for_s:
+    if not maximum and lost and lost <= stolen_s * sent / report.offered_for_s:
         reasons.append(
             f"the machine kept the device off its core for {stolen_s * 1e3:.0f} ms, "
             f"which explains the {lost} frames lost"

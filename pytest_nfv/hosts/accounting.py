@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_nfv.hosts.local import LocalHost
 from pytest_nfv.hosts.protocol import Host
+from pytest_nfv.model.accounts import OTHER
 from pytest_nfv.model.trial import CoreUse, ThreadUse
+
+NOTEWORTHY_S = 100e-6
+"""What ran on the device's core for less than this kept it from nothing."""
+
+_STAT_CORE = 36  # `processor` in /proc/PID/stat, counted from the state, which follows the name; proc(5)
 
 # /proc/stat: cpuN user nice system idle iowait irq softirq steal ...; proc(5)
 _USER, _NICE, _SYSTEM, _IRQ, _SOFTIRQ, _STEAL = 0, 1, 2, 5, 6, 7
@@ -35,6 +41,16 @@ class Snapshot:
     cores: Mapping[int, tuple[int, ...]]
     threads: Mapping[int, tuple[int, int]] = field(default_factory=dict)
     backlog_drops: Mapping[int, int] = field(default_factory=dict)
+    tasks: Mapping[int, Task] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Any thread of the machine: its name, the core that it ran on last, processor time in ns."""
+
+    name: str
+    core: int
+    cpu_ns: int
 
 
 def snapshot(host: Host, tids: Sequence[int]) -> Snapshot:
@@ -44,7 +60,7 @@ def snapshot(host: Host, tids: Sequence[int]) -> Snapshot:
         account = _schedstat(host, tid)
         if account is not None:
             threads[tid] = account
-    return Snapshot(time.monotonic(), read_cores(host), threads, read_backlog_drops(host))
+    return Snapshot(time.monotonic(), read_cores(host), threads, read_backlog_drops(host), read_tasks())
 
 
 def read_cores(host: Host) -> dict[int, tuple[int, ...]]:
@@ -106,6 +122,34 @@ def core_use(role: str, core: int, before: Snapshot, after: Snapshot, ticks_per_
     )
 
 
+def read_tasks(proc: Path = Path("/proc")) -> dict[int, Task]:
+    """Return every thread of the machine that can be seen, by id; some hundred, in a few ms."""
+    tasks = {}
+    for process in proc.iterdir():
+        if not process.name.isdecimal():
+            continue
+        with suppress(OSError, ValueError):  # ended meanwhile, or a kernel that keeps no account
+            for entry in (process / "task").iterdir():
+                name, _, rest = (entry / "stat").read_text(errors="replace").partition("(")[2].rpartition(") ")
+                cpu_ns = (entry / "schedstat").read_text().split()[0]
+                tasks[int(entry.name)] = Task(name, int(rest.split()[_STAT_CORE]), int(cpu_ns))
+    return tasks
+
+
+def others_on(cores: Sequence[int], own: Collection[int], before: Snapshot, after: Snapshot) -> list[ThreadUse]:
+    """Return what ran on `cores` and is none of `own`, the longest first.
+
+    A thread counts for the core that it ran on last, with all that it used: one that moved is counted whole.
+    """
+    used = []
+    for tid, task in after.tasks.items():
+        then = before.tasks.get(tid)
+        spent_s = (task.cpu_ns - (then.cpu_ns if then else 0)) / 1e9
+        if task.core in cores and tid not in own and spent_s >= NOTEWORTHY_S:
+            used.append(ThreadUse(OTHER, f"{task.name} ({tid})", spent_s, 0.0))
+    return sorted(used, key=lambda use: -use.cpu_s)
+
+
 def thread_use(role: str, name: str, tid: int, before: Snapshot, after: Snapshot) -> ThreadUse | None:
     """Return one thread's time between two moments; None where the kernel keeps no account of it."""
     if tid not in before.threads or tid not in after.threads:
@@ -123,16 +167,17 @@ class Accounts:
         device_cores: Sequence[int],
         generator_cores: Sequence[int],
         device_threads: Mapping[int, str],
-        generator_pid: int,
+        generator_pid: int = 0,
         host: Host | None = None,
     ) -> None:
-        """Say what belongs to whom; `host` is this machine where not given."""
+        """Say what belongs to whom; `host` is this machine where not given, a generator's pid of 0 is none."""
         self._host = host or LocalHost()
         self._cores = [("device", core) for core in device_cores] + [
             ("generator", core) for core in generator_cores
         ]
         self._threads = [("device", name, tid) for tid, name in device_threads.items()]
-        self._threads.append(("generator", "generator", generator_pid))
+        if generator_pid:
+            self._threads.append(("generator", "generator", generator_pid))
         self._before: Snapshot | None = None
 
     def start(self) -> None:
@@ -149,8 +194,10 @@ class Accounts:
             for role, core in self._cores
             if core in before.cores and core in after.cores
         )
-        used = (thread_use(role, name, tid, before, after) for role, name, tid in self._threads)
-        return cores, tuple(use for use in used if use is not None)
+        used = [thread_use(role, name, tid, before, after) for role, name, tid in self._threads]
+        device = [core for role, core in self._cores if role == "device"]
+        others = others_on(device, {tid for _, _, tid in self._threads}, before, after)
+        return cores, (*(use for use in used if use is not None), *others)
 
     def _read(self) -> Snapshot:
         return snapshot(self._host, [tid for _, _, tid in self._threads])

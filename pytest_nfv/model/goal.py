@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pytest_nfv.errors import ConfigurationError
 
@@ -35,3 +35,8 @@ class SearchGoal:
                 f"duration sum {self.duration_sum_s!r} s: accepted: at least one trial duration "
                 f"({self.trial_duration_s:g} s)"
             )
+
+    def lasting(self, trial_duration_s: float) -> SearchGoal:
+        """Return the same goal with trials of another duration, as many of them."""
+        scale = self.duration_sum_s / self.trial_duration_s
+        return replace(self, trial_duration_s=trial_duration_s, duration_sum_s=trial_duration_s * scale)

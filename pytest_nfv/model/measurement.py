@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import total_ordering
 from statistics import median
 
-from pytest_nfv.errors import UnitError
+from pytest_nfv.errors import InvalidMeasurement, UnitError
 from pytest_nfv.model.goal import SearchGoal
 from pytest_nfv.model.trial import Latency, TrialResult
 from pytest_nfv.model.verdict import Ruling, Verdict
@@ -95,11 +95,15 @@ class _Rated:
 
     def __ge__(self, other: object) -> bool:
         self.asked_pps.append(self._rate_of(other))
-        return self.rate.pps >= self.asked_pps[-1]
+        return self._proven(self.rate.pps >= self.asked_pps[-1])
 
     def __gt__(self, other: object) -> bool:
         self.asked_pps.append(self._rate_of(other))
-        return self.rate.pps > self.asked_pps[-1]
+        return self._proven(self.rate.pps > self.asked_pps[-1])
+
+    def _proven(self, enough: bool) -> bool:
+        """Return whether the floor was reached; a kind of rate may know that this was not learnt."""
+        return enough
 
     def __hash__(self) -> int:
         return hash(self.rate.pps)
@@ -109,12 +113,15 @@ class _Rated:
 class Throughput(_Rated):
     """The highest load found to be sustained; compares with a `PacketRate` and with nothing else.
 
+    `found >= rate` raises `InvalidMeasurement` where something other than the device kept it from being reached.
+
     Attributes:
         rate: conditional throughput per direction: what was forwarded at the highest load that met the goal.
         lower_pps: highest load known to be sustained; upper_pps: lowest load known not to be, None where the
             search met its own ceiling first.
         asked_pps: the rates that a test compared it with as a floor, passed or not, for the record.
-        limited_by: what set the ceiling of the search, where it was met: `link`, `generator`; "" otherwise.
+        limited_by: what kept the search from going higher, where it was not the device: `link`, `generator`, or
+            `machine`, which spoilt the trials above; "" otherwise.
         method: `rfc2544`, `tst009`, `rfc9971`.
     """
 
@@ -127,6 +134,15 @@ class Throughput(_Rated):
     trials: tuple[TrialResult, ...]
     limited_by: str = ""
     asked_pps: list[float] = field(default_factory=list, init=False, repr=False)
+
+    def _proven(self, enough: bool) -> bool:
+        """Refuse to call a device too slow where something else ended the search."""
+        if enough or self.limited_by not in ("generator", "machine"):
+            return enough
+        raise InvalidMeasurement(
+            f"{self.rate} is sustained, and whether {PacketRate(self.asked_pps[-1])} is was not learnt: "
+            f"the {self.limited_by} was the limit"
+        )
 
     def __repr__(self) -> str:
         return f"<throughput of {self.subject.topology}: {self.rate}>"

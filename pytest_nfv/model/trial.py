@@ -153,7 +153,11 @@ class CoreUse:
 
 @dataclass(frozen=True, slots=True)
 class ThreadUse:
-    """Processor time and run delay (runnable but not running) of one thread of a component."""
+    """Processor time and run delay (runnable but not running) of one thread.
+
+    Attributes:
+        role: `device`, `generator`, or `other` for what ran on a core of the device without being part of it.
+    """
 
     role: str
     name: str

@@ -139,8 +139,8 @@ def telling(measurement: Measurement) -> Account | None:
     """Return the trials that speak for the verdict; None where there is no trial.
 
     Invalid: those that stayed invalid at the last load. A failed gate: those that lost too much. A throughput:
-    those that lost too much at the lowest load that failed, or all at the highest load where none did. Else the
-    valid ones.
+    those that lost too much at the lowest load that failed, or all at the highest load where none did. Else, and
+    for a forwarding rate however much was lost, the valid ones.
     """
     every = list(enumerate(measurement.trials, start=1))
     goal = measurement.goal
@@ -151,6 +151,8 @@ def telling(measurement: Measurement) -> Account | None:
         return _account(_at(invalid, lambda loads: loads[-1])) or _account(every[-1:])
     if measurement.kind == "latency":
         return _account(valid[-1:] or every[-1:])
+    if measurement.kind == "forwarding_rate":
+        return _account(valid) or _account(every)
     if measurement.kind == "throughput":
         above = [(n, trial) for n, trial in high if trial.spec.rate_pps > (measurement.lower_pps or 0.0)]
         return _account(_at(above, min)) or _account(_at(valid, max)) or _account(every[-1:])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pytest_nfv.model.verdict import Verdict
 from pytest_nfv.records.account import OFFERED, Account
 from pytest_nfv.records.device import SATURATED, DeviceCores, device_cores, named
-from pytest_nfv.records.measurement import Measurement
+from pytest_nfv.records.measurement import RATED, Measurement
 from pytest_nfv.records.waterfall import worst
 from pytest_nfv.records.wording import digits, frames, percent, rate, span, times
 
@@ -25,6 +25,8 @@ def advice(measurement: Measurement, account: Account) -> list[str]:
         return _for_invalid(account)
     if measurement.kind == "latency":
         return _for_latency(measurement)
+    if measurement.kind == "forwarding_rate" and measurement.verdict is not Verdict.FAIL:
+        return []
     needed = _needed_pps(measurement)
     if measurement.verdict is Verdict.FAIL and needed is not None:
         return _for_failure(measurement, account, needed)
@@ -34,7 +36,7 @@ def advice(measurement: Measurement, account: Account) -> list[str]:
 
 
 def _needed_pps(measurement: Measurement) -> float | None:
-    return measurement.threshold_pps if measurement.kind == "throughput" else measurement.target_pps
+    return measurement.threshold_pps if measurement.kind in RATED else measurement.target_pps
 
 
 def _for_invalid(account: Account) -> list[str]:
@@ -124,7 +126,7 @@ def _explained_by_machine(account: Account, device: DeviceCores) -> bool:
 
 
 def _slower(measurement: Measurement, account: Account, needed_pps: float) -> str:
-    reached = measurement.rate_pps if measurement.kind == "throughput" else account.forwarded_pps
+    reached = measurement.rate_pps if measurement.kind in RATED else account.forwarded_pps
     if not reached:
         return "Nothing came back: look for what keeps frames from being forwarded at all."
     return (

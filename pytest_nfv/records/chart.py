@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pytest_nfv.model.verdict import Verdict
 from pytest_nfv.records.account import telling
 from pytest_nfv.records.headline import headline_of
-from pytest_nfv.records.measurement import Measurement
+from pytest_nfv.records.measurement import RATED, Measurement
 from pytest_nfv.records.schema import Entry
 from pytest_nfv.records.wording import rate
 
@@ -98,7 +98,7 @@ def _point(test: Entry, one: Measurement) -> _Point | None:
     account = telling(one)
     if account is None or one.kind == "latency":
         return None
-    pps = (one.rate_pps or 0.0) if one.kind == "throughput" else account.forwarded_pps
+    pps = (one.rate_pps or 0.0) if one.kind in RATED else account.forwarded_pps
     return _Point(one, _series(test, one), 0.0 if one.verdict is Verdict.INVALID else pps)
 
 

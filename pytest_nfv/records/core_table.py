@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from pytest_nfv.model.trial import CoreUse
+from pytest_nfv.model.accounts import OTHER
+from pytest_nfv.model.trial import CoreUse, ThreadUse
 from pytest_nfv.records.account import Account
 from pytest_nfv.records.text import table
 from pytest_nfv.records.wording import numbered, percent, span
+
+OTHERS_FROM_S = 1e-3
+OTHERS_MOST = 5
 
 
 def core_lines(account: Account) -> list[str]:
@@ -16,14 +20,7 @@ def core_lines(account: Account) -> list[str]:
         wall = span(max(core.wall_s for core in cores))
         lines.append(f"  cores, over {wall} ({numbered(account.numbers)})")
         lines += table((), [_core(core) for core in cores], left=(0,), indent=4)
-    threads = [
-        [
-            f"{one.role} thread {one.name}",
-            f"{span(one.cpu_s)} on a core",
-            f"kept waiting for one {span(one.run_delay_s)}",
-        ]
-        for one in account.threads()
-    ]
+    threads = [_thread(one) for one in _told(account)]
     return lines + table((), threads, left=(0,), indent=4)
 
 
@@ -31,3 +28,17 @@ def _core(core: CoreUse) -> list[str]:
     parts = (("user", core.user_s), ("system", core.system_s), ("softirq", core.softirq_s))
     shares = ", ".join(f"{name} {percent(part / core.wall_s)}" for name, part in parts)
     return [f"{core.role} core {core.core}", f"{percent(core.busy)} busy", f"{shares}; steal {span(core.steal_s)}"]
+
+
+def _thread(one: ThreadUse) -> list[str]:
+    if one.role == OTHER:
+        return [f"{one.name}, not ours", f"{span(one.cpu_s)} on the device's core", ""]
+    waited = f"kept waiting for one {span(one.run_delay_s)}"
+    return [f"{one.role} thread {one.name}", f"{span(one.cpu_s)} on a core", waited]
+
+
+def _told(account: Account) -> list[ThreadUse]:
+    """Return the threads worth a line: all of ours, and of the others the few that took most."""
+    others = sorted(account.threads(OTHER), key=lambda one: -one.cpu_s)
+    worth = [one for one in others if one.cpu_s >= OTHERS_FROM_S][:OTHERS_MOST]
+    return [one for one in account.threads() if one.role != OTHER] + worth

@@ -89,7 +89,7 @@ def device_cores(account: Account) -> DeviceCores | None:
         busy_s=sum(busy.values()),
         wall_s=sum(core.wall_s for core in cores),
         steal_s=sum(core.steal_s for core in cores),
-        waited_s=kept_waiting_s(cores, account.threads("device")),
+        waited_s=kept_waiting_s(account.threads()),
         forwarded=account.received,
         ways=len(account.flows),
     )

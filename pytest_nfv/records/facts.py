@@ -39,6 +39,12 @@ def _goal_text(one: Measurement) -> str:
     if one.kind == "gate":
         target = one.target_pps or 0.0
         return f"{rate(target)} per direction ({of_line(target, one)}), {rule}"
+    if one.kind == "forwarding_rate":
+        target = one.target_pps or 0.0
+        asked = f", at least {rate(one.threshold_pps)}" if one.threshold_pps is not None else ""
+        length = f"; trials of {span(one.goal.trial_duration_s)}" if one.goal else ""
+        load = f"up to {rate(target)} per direction offered ({of_line(target, one)})"
+        return f"forwarding rate at maximum offered load{asked}: {load}{length}"
     least = f"at least {rate(one.threshold_pps)}" if one.threshold_pps is not None else "the highest load"
     return f"{least} per direction with {rule}; search {one.method}"
 
@@ -57,6 +63,8 @@ def _figures(one: Measurement, account: Account) -> list[tuple[str, str]]:
     if one.kind == "throughput" and one.verdict is not Verdict.INVALID:
         upper = f", not {rate(one.upper_pps)}" if one.upper_pps is not None else ""
         facts.append(("found", f"{rate(one.rate_pps or 0.0)}: {rate(one.lower_pps or 0.0)} is sustained{upper}"))
+    if one.kind == "forwarding_rate" and one.verdict is not Verdict.INVALID:
+        facts.append(("found", f"{rate(one.rate_pps or 0.0)}, the median of the valid trials"))
     facts.append(
         (
             "offered",

@@ -11,7 +11,7 @@ from pytest_nfv.records.wording import percent, rate, span
 
 def headline_of(one: Measurement) -> str:
     """Return verdict, figure, goal, and where frames were lost or why nothing was learnt."""
-    words = {"gate": _gate, "throughput": _throughput, "latency": _latency}[one.kind]
+    words = _WORDS[one.kind]
     verdict = str(one.verdict or "measured") + (" (simulated)" if one.simulated else "")
     return f"{verdict}: {words(one, telling(one))}"
 
@@ -67,6 +67,20 @@ def _throughput(one: Measurement, account: Account | None) -> str:
     return f"{text}: {limit}" if limit else text
 
 
+def _forwarding_rate(one: Measurement, account: Account | None) -> str:
+    load = f"{rate(one.target_pps or 0.0)} ({of_line(one.target_pps or 0.0, one)})"
+    if one.verdict is Verdict.INVALID or account is None:
+        return f"no forwarding rate at up to {load}: {_why(one, account)}"
+    text = f"forwarding rate {rate(one.rate_pps or 0.0)}"
+    if one.threshold_pps is not None:
+        sign = "<" if (one.rate_pps or 0.0) < one.threshold_pps else ">="
+        text += f" {sign} {rate(one.threshold_pps)}"
+    place = where_lost(account)
+    at = f" at {place}" if place else ""
+    lost = f"{percent(account.loss_ratio)} lost{at}" if account.lost else "nothing lost"
+    return f"{text} at {rate(account.offered_pps)} offered of {load}: {lost}"
+
+
 def _latency(one: Measurement, account: Account | None) -> str:
     load = one.target_pps or 0.0
     at = f"at {rate(load)} ({of_line(load, one)})"
@@ -84,3 +98,6 @@ def _why(one: Measurement, account: Account | None) -> str:
     """Return what was wrong with the last trial; a measurement's own reasons begin with a count of such trials."""
     last = account.trials[-1].invalid if account is not None else ()
     return next(iter((*last, *one.reasons)), "no reason was kept")
+
+
+_WORDS = {"gate": _gate, "throughput": _throughput, "forwarding_rate": _forwarding_rate, "latency": _latency}

@@ -1,4 +1,4 @@
-"""One measurement as the record keeps it: gate, throughput or latency, with every trial behind it.
+"""One measurement as the record keeps it: gate, throughput, forwarding rate or latency, with all its trials.
 
 `Measurement.from_result` takes what a test got, `to_json` and `of` carry it through a file. Terminal, reports and
 comparison all work on this one value, so that they cannot say different things.
@@ -11,27 +11,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pytest_nfv.model.goal import SearchGoal
-from pytest_nfv.model.measurement import Gate, LatencyResult, Subject, Throughput
+from pytest_nfv.model.measurement import ForwardingRate, Gate, LatencyResult, Reference, Subject, Throughput
 from pytest_nfv.model.trial import Latency, TrialResult
 from pytest_nfv.model.verdict import Ruling, Verdict
 from pytest_nfv.records.reading import Node
 from pytest_nfv.records.trial_json import decode_latency, decode_trial, encode_latency, encode_trial
 from pytest_nfv.units import Link, line_rate
 
-KINDS = ("gate", "throughput", "latency")
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A figure from elsewhere to show beside ours: a paper's, a vendor's.
-
-    Attributes:
-        source: whose figure it is, in a few words.
-        rate_pps: frames a second, per direction.
-    """
-
-    source: str
-    rate_pps: float
+KINDS = ("gate", "throughput", "forwarding_rate", "latency")
+RATED = ("throughput", "forwarding_rate")
+"""Kinds whose result is a rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +30,14 @@ class Measurement:
     Rates are per direction.
 
     Attributes:
-        kind: `gate`, `throughput` or `latency`.
+        kind: `gate`, `throughput`, `forwarding_rate` or `latency`.
         goal: None for latency.
         verdict: None where a number was measured and nothing asked of it.
         reasons: why the verdict, the most telling first.
-        target_pps: a gate's load, or the load at which latency was taken; None for a throughput.
-        threshold_pps: what a throughput has to reach; limits_us: what a latency percentile has to stay below.
-        rate_pps: the throughput found; None where none was.
+        target_pps: a gate's load, the load at which latency was taken, or the maximum offered load that a
+            forwarding rate belongs to; None for a throughput.
+        threshold_pps: what a rate has to reach; limits_us: what a latency percentile has to stay below.
+        rate_pps: the throughput or forwarding rate found; None where none was.
         lower_pps, upper_pps, method, limited_by: as in `model.measurement.Throughput`.
         latency: one summary per direction.
         reference: a figure to show beside it.
@@ -83,7 +73,7 @@ class Measurement:
     @classmethod
     def from_result(
         cls,
-        result: Gate | Throughput | LatencyResult,
+        result: Gate | Throughput | ForwardingRate | LatencyResult,
         *,
         ruling: Ruling | None = None,
         reference: Reference | None = None,
@@ -91,16 +81,16 @@ class Measurement:
         """Take what a test was given.
 
         Args:
-            result: of any of the three kinds.
+            result: of any kind.
             ruling: the verdict where the caller knows it. A gate brings its own; for the others the default is
                 INVALID where they end in an invalid trial (the search or its repeats gave up there), else none.
-            reference: a figure to show beside it.
+            reference: a figure to show beside it; a forwarding rate may bring its own.
         """
         made: Measurement = _OF[type(result)](result)
         own = ruling or (result.ruling if isinstance(result, Gate) else _given_up(made))
         if own is not None:
             made = replace(made, verdict=own.verdict, reasons=own.reasons)
-        return replace(made, reference=reference)
+        return made if reference is None else replace(made, reference=reference)
 
     def required(
         self, *, at_least_pps: float | None = None, limits_us: Mapping[float, float] | None = None
@@ -219,6 +209,20 @@ def _from_throughput(found: Throughput) -> Measurement:
     )
 
 
+def _from_forwarding_rate(found: ForwardingRate) -> Measurement:
+    return Measurement(
+        "forwarding_rate",
+        found.subject,
+        found.goal,
+        None,
+        (),
+        found.trials,
+        target_pps=found.offered.pps,
+        rate_pps=found.rate.pps,
+        reference=found.reference,
+    )
+
+
 def _from_latency(result: LatencyResult) -> Measurement:
     return Measurement(
         "latency",
@@ -232,7 +236,12 @@ def _from_latency(result: LatencyResult) -> Measurement:
     )
 
 
-_OF: dict[type, Any] = {Gate: _from_gate, Throughput: _from_throughput, LatencyResult: _from_latency}
+_OF: dict[type, Any] = {
+    Gate: _from_gate,
+    Throughput: _from_throughput,
+    ForwardingRate: _from_forwarding_rate,
+    LatencyResult: _from_latency,
+}
 
 
 def _given_up(made: Measurement) -> Ruling | None:
@@ -248,7 +257,8 @@ def _missed(made: Measurement) -> tuple[str, ...]:
     reasons = []
     if made.threshold_pps is not None and (made.rate_pps or 0.0) < made.threshold_pps:
         reasons.append(
-            f"throughput {made.rate_pps or 0.0:,.0f} pps is below the required {made.threshold_pps:,.0f} pps"
+            f"{made.kind.replace('_', ' ')} {made.rate_pps or 0.0:,.0f} pps is below the required "
+            f"{made.threshold_pps:,.0f} pps"
         )
     for percentile, limit_us in made.limits_us.items():
         worst_us = max(one.percentiles_ns.get(percentile, one.max_ns) for one in made.latency) / 1e3

@@ -47,7 +47,7 @@ def row(node_id: str, measurement: Measurement | Mapping[str, Any]) -> Row:
     asked, result, pps = _asked_and_result(one)
     # Of an invalid trial neither figure is the device's.
     known = account is not None and one.verdict is not Verdict.INVALID
-    gate = known and account is not None and one.kind == "gate"
+    counted = known and account is not None and one.kind in ("gate", "forwarding_rate")
     return Row(
         group=group,
         parameters=parameters.removesuffix("]"),
@@ -55,7 +55,7 @@ def row(node_id: str, measurement: Measurement | Mapping[str, Any]) -> Row:
         asked=asked,
         result=result,
         of_line=percent(pps / one.line_rate_pps) if known and pps is not None else "-",
-        loss=percent(account.loss_ratio) if gate and account is not None else "-",
+        loss=percent(account.loss_ratio) if counted and account is not None else "-",
         trials=str(len(one.trials)),
         verdict=str(one.verdict or "measured"),
         notes=tuple(dict.fromkeys((*(["simulated"] if one.simulated else []), *one.subject.notes, *_limits(one)))),
@@ -67,6 +67,10 @@ def _asked_and_result(one: Measurement) -> tuple[str, str, float | None]:
     invalid = one.verdict is Verdict.INVALID or account is None
     if one.kind == "throughput":
         asked = f">= {rate(one.threshold_pps)}" if one.threshold_pps is not None else "-"
+        return asked, "-" if invalid else rate(one.rate_pps or 0.0), one.rate_pps
+    if one.kind == "forwarding_rate":
+        floor = f", >= {rate(one.threshold_pps)}" if one.threshold_pps is not None else ""
+        asked = f"up to {rate(one.target_pps or 0.0)}{floor}"
         return asked, "-" if invalid else rate(one.rate_pps or 0.0), one.rate_pps
     asked = rate(one.target_pps or 0.0)
     if one.kind == "latency":
@@ -81,7 +85,9 @@ def _asked_and_result(one: Measurement) -> tuple[str, str, float | None]:
 
 
 def _limits(one: Measurement) -> tuple[str, ...]:
-    return (f"limited by the {one.limited_by}",) if one.limited_by else ()
+    limits = (f"limited by the {one.limited_by}",) if one.limited_by else ()
+    known = (f"{one.reference.source}: {rate(one.reference.rate_pps)}",) if one.reference else ()
+    return (*limits, *known)
 
 
 def lines(measured: Iterable[tuple[str, Measurement | Mapping[str, Any]]], width: int = WIDTH) -> list[str]:

@@ -39,5 +39,6 @@ def counted_as(trial: TrialResult, measurement: Measurement) -> str:
     """Return what a trial counted as, and why where it did not count."""
     if not trial.valid:
         return f"invalid: {'; '.join(trial.invalid)}"
-    words = "loss" if lossy(trial, measurement.goal) else "ok"
+    loss_counts = measurement.kind != "forwarding_rate"
+    words = "loss" if loss_counts and lossy(trial, measurement.goal) else "ok"
     return f"{words}; disturbed: {'; '.join(trial.disturbed)}" if trial.disturbed else words

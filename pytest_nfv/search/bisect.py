@@ -24,15 +24,17 @@ Judged = tuple[Ruling, tuple[TrialResult, ...]]
 Judge = Callable[[float], Judged]
 """Rules on one load (pps per direction) and returns the trials that it took."""
 
-# What a generator manages varies a little from trial to trial: a few steps down find a load that it holds.
-_CEILINGS_MAX = 8
+# What a generator reaches when too much is asked it cannot hold to the frame: each step down leaves more headroom.
+_CEILINGS_MAX = 6
+_HEADROOM = 0.03
 
 
 def bisect(judge: Judge, bounds: Bounds, goal: SearchGoal) -> SearchOutcome:
     """Return the highest load that `judge` passes, within the resolution.
 
     A ceiling that the generator cannot offer is lowered to what it did offer; a result that meets it is limited by
-    the generator.
+    the generator. A load that could not be judged is taken for too high; if it stays the tightest upper bound, the
+    result is limited by the machine: a lower bound is proven, and nothing above it.
 
     Args:
         judge: rules on one load.
@@ -56,6 +58,7 @@ class _Search:
     lower_pps: float = 0.0
     upper_pps: float | None = None
     rate_pps: float = 0.0
+    unjudged: Ruling | None = None
     passed: Ruling = field(default_factory=lambda: Ruling(Verdict.PASS))
     failed: Ruling = field(default_factory=lambda: Ruling(Verdict.FAIL))
 
@@ -63,33 +66,31 @@ class _Search:
         ruling, limit = self._ceiling()
         if ruling.verdict is Verdict.PASS:
             return self._sustained_ceiling(limit)
-        if ruling.verdict is Verdict.FAIL:
-            ruling, _ = self._try(self.bounds.floor_pps)
+        ruling, _ = self._try(self.bounds.floor_pps)
         if ruling.verdict is Verdict.FAIL:
             return self._failed_floor()
-        if ruling.verdict is Verdict.PASS:
-            ruling = self._halve()
-        return self._stopped(ruling) if ruling.verdict is Verdict.INVALID else self._found()
+        if ruling.verdict is Verdict.INVALID:
+            return self._stopped(ruling)
+        self._halve()
+        return self._found()
 
     def _ceiling(self) -> tuple[Ruling, Limit]:
         """Rule on the highest load that the generator can offer, and say what sets it."""
         limit, load_pps = self.bounds.ceiling_set_by, self.bounds.ceiling_pps
-        for _ in range(_CEILINGS_MAX):
+        for step in range(_CEILINGS_MAX):
             ruling, trials = self._try(load_pps)
             short = [trial.offered_pps for trial in trials if fell_short(trial)]
-            next_pps = min(max(short, default=0.0), load_pps * (1 - self.bounds.resolution))
+            reached_pps = max(short, default=0.0) * (1 - step * _HEADROOM)
+            next_pps = min(reached_pps, load_pps * (1 - self.bounds.resolution))
             if ruling.verdict is not Verdict.INVALID or next_pps <= self.bounds.floor_pps:
                 break
             limit, load_pps = "generator", next_pps
         return ruling, limit
 
-    def _halve(self) -> Ruling:
-        """Narrow the bounds; return PASS when they are narrow, or why a load could not be judged."""
+    def _halve(self) -> None:
+        """Narrow the bounds."""
         while self.upper_pps is not None and not self.bounds.narrow(self.lower_pps, self.upper_pps):
-            ruling, _ = self._try((self.lower_pps + self.upper_pps) / 2)
-            if ruling.verdict is Verdict.INVALID:
-                return ruling
-        return Ruling(Verdict.PASS)
+            self._try((self.lower_pps + self.upper_pps) / 2)
 
     def _try(self, load_pps: float) -> Judged:
         ruling, trials = self.judge(load_pps)
@@ -98,7 +99,9 @@ class _Search:
             self.lower_pps, self.passed = load_pps, ruling
             self.rate_pps = conditional_throughput_pps(load_pps, trials, self.goal)
         elif ruling.verdict is Verdict.FAIL:
-            self.upper_pps, self.failed = load_pps, ruling
+            self.upper_pps, self.failed, self.unjudged = load_pps, ruling, None
+        else:
+            self.upper_pps, self.unjudged = load_pps, ruling
         return ruling, trials
 
     def _sustained_ceiling(self, limit: Limit) -> SearchOutcome:
@@ -111,14 +114,16 @@ class _Search:
         return self._outcome(Verdict.FAIL, (summary, *self.failed.reasons))
 
     def _found(self) -> SearchOutcome:
+        if self.unjudged is not None:
+            summary = f"{text.rate(self.lower_pps)} is sustained; the next load up could not be judged"
+            self.upper_pps = None
+            return self._outcome(Verdict.PASS, (summary, *self.passed.reasons, *self.unjudged.reasons), "machine")
         summary = f"{text.rate(self.lower_pps)} is sustained, {text.rate(self.upper_pps or 0.0)} is not"
         return self._outcome(Verdict.PASS, (summary, *self.passed.reasons, *self.failed.reasons))
 
     def _stopped(self, ruling: Ruling) -> SearchOutcome:
-        known = [f"{text.rate(self.lower_pps)} is sustained"] if self.lower_pps else []
-        known += [] if self.upper_pps is None else [f"{text.rate(self.upper_pps)} is not"]
-        sofar = f"until then: {', '.join(known)}" if known else "until then nothing was known"
-        return self._outcome(Verdict.INVALID, (*ruling.reasons, sofar))
+        self.upper_pps = None
+        return self._outcome(Verdict.INVALID, ruling.reasons)
 
     def _outcome(
         self, verdict: Verdict, reasons: tuple[str, ...], limited_by: Limit | Literal[""] = ""

@@ -10,7 +10,7 @@ from pytest_nfv.model.trial import TrialResult
 from pytest_nfv.model.verdict import Ruling
 from pytest_nfv.search import text
 
-Limit = Literal["link", "generator"]
+Limit = Literal["link", "generator", "machine"]
 
 RESOLUTION = 0.005
 
@@ -55,10 +55,12 @@ class SearchOutcome:
         ruling: PASS where a load is sustained, FAIL where not even the floor is, INVALID where a load that was
             needed to go on could not be measured.
         lower_pps: highest load found to be sustained, per direction; 0 where none is.
-        upper_pps: lowest load found not to be sustained; None where the search met its ceiling, or learnt nothing.
+        upper_pps: lowest load found not to be sustained; None where the search met its ceiling, or the load above
+            could not be judged.
         rate_pps: conditional throughput, per direction: what was forwarded at `lower_pps`.
         trials: all of them in order, at every load, invalid ones included.
-        limited_by: `link` or `generator` where the ceiling was sustained, "" otherwise.
+        limited_by: `link` or `generator` where the ceiling was sustained; `machine` where the load above could not
+            be judged, so that `lower_pps` is proven and nothing above; "" otherwise.
     """
 
     ruling: Ruling

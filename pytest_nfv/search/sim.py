@@ -39,8 +39,15 @@ class SimulatedDevice:
     """Implements `model.measurer.Measurer`. Equal seeds, frame sizes, directions and loads give equal trials."""
 
     def __init__(
-        self, simulation: Simulation, frame_size: int, directions: Sequence[Direction] = (Direction(0, 1),)
+        self,
+        simulation: Simulation,
+        frame_size: int,
+        directions: Sequence[Direction] = (Direction(0, 1),),
+        *,
+        maximum: bool = False,
     ) -> None:
+        """Make a device; a load is a ceiling where `maximum`, so that a generator may offer less."""
+        self._maximum = maximum
         self._simulation = simulation
         self._frame_size = frame_size
         self._directions = tuple(directions)
@@ -143,7 +150,7 @@ class SimulatedDevice:
         return 0.0 if limit is None else min(1.0, offered_pps / limit)
 
     def _invalid(self, spec: TrialSpec, sent: int) -> tuple[str, ...]:
-        if sent >= SHARE_MIN * spec.intended_frames:
+        if self._maximum or sent >= SHARE_MIN * spec.intended_frames:
             return ()
         offered = text.rate(sent / spec.duration_s)
         return (f"the generator offered {offered} of {text.rate(spec.rate_pps)} (simulated)",)

@@ -7,8 +7,19 @@ import time
 
 import pytest
 
-from pytest_nfv.hosts.accounting import Accounts, Snapshot, core_use, read_backlog_drops, read_cores, thread_use
+from pytest_nfv.hosts.accounting import (
+    Accounts,
+    Snapshot,
+    Task,
+    core_use,
+    others_on,
+    read_backlog_drops,
+    read_cores,
+    read_tasks,
+    thread_use,
+)
 from pytest_nfv.hosts.local import LocalHost
+from pytest_nfv.model.accounts import OTHER
 
 STAT = """cpu  30 0 30 200 0 0 0 0 0 0
 cpu0 10 1 20 100 5 2 30 4 0 0
@@ -85,7 +96,7 @@ def test_accounts_of_a_trial() -> None:
     del host.files["proc_9_schedstat"]
     cores, threads = accounts.stop()
     assert [(use.role, use.core, use.user_s) for use in cores] == [("device", 0, 0.0), ("generator", 1, 1.0)]
-    assert [(use.role, use.name, use.cpu_s, use.run_delay_s) for use in threads] == [
+    assert [(use.role, use.name, use.cpu_s, use.run_delay_s) for use in threads if use.role != OTHER] == [
         ("device", "napi/s0", 0.5, 0.002)
     ]
 
@@ -105,3 +116,30 @@ def test_accounts_of_this_machine() -> None:
     assert len(cores) == 1
     assert cores[0].wall_s > 0
     assert all(use.cpu_s > 0 for use in threads)
+
+
+def test_what_ran_on_the_devices_core_and_is_not_ours_is_named() -> None:
+    before = Snapshot(0.0, {}, tasks={1: Task("kworker/0:1", 0, 5_000_000), 7: Task("napi/s0", 0, 0)})
+    after = Snapshot(
+        1.0,
+        {},
+        tasks={
+            1: Task("kworker/0:1", 0, 8_000_000),
+            2: Task("python", 0, 20_000_000),  # new
+            3: Task("elsewhere", 1, 90_000_000),
+            4: Task("short", 0, 50_000),
+            7: Task("napi/s0", 0, 400_000_000),
+        },
+    )
+    found = others_on([0], {7}, before, after)
+    assert [(one.role, one.name, one.cpu_s) for one in found] == [
+        (OTHER, "python (2)", 0.02),
+        (OTHER, "kworker/0:1 (1)", 0.003),
+    ]
+
+
+def test_every_thread_of_this_machine_is_seen() -> None:
+    found = read_tasks()
+    mine = found[os.getpid()]
+    assert mine.cpu_ns > 0
+    assert mine.core in range(os.cpu_count() or 1)

@@ -84,17 +84,25 @@ def test_loss_that_stolen_time_explains_is_not_held_against_the_device() -> None
     assert reasons_invalid(lossy, (), stolen_s=0.009) == ()
 
 
+def other(cpu_s: float) -> ThreadUse:
+    return ThreadUse("other", "kworker/0:1", cpu_s, 0.0)
+
+
 def test_steal_counts_whole_and_others_time_as_far_as_the_device_waited() -> None:
     assert stolen_from_device_s([core(steal_s=0.02)], []) == 0.02
-    own = [thread(cpu_s=0.5, run_delay_s=0.1)]
-    assert stolen_from_device_s([core(softirq_s=0.5, user_s=0.3)], own) == 0.1
-    assert stolen_from_device_s([core(softirq_s=0.52)], own) == 0.52 - 0.5
-    assert stolen_from_device_s([core(softirq_s=0.4)], own) == 0.0
+    assert stolen_from_device_s([core()], [thread(0.5, 0.1), other(0.3)]) == 0.1
+    assert stolen_from_device_s([core(steal_s=0.01)], [thread(0.5, 0.1), other(0.02)]) == 0.03
+    assert stolen_from_device_s([core()], [thread(0.5, 0.1)]) == 0.0
 
 
 def test_devices_own_threads_waiting_for_each_other_is_not_theft() -> None:
     pair = [thread(0.5, 0.4), ThreadUse("device", "ksoftirqd/0", 0.5, 0.4)]
     assert stolen_from_device_s([core(softirq_s=1.0)], pair) == 0.0
+
+
+def test_others_on_the_generators_core_are_not_the_devices_matter() -> None:
+    waiting = ThreadUse("generator", "generator", 0.5, 0.4)
+    assert stolen_from_device_s([core()], [thread(0.5, 0.0), waiting, other(0.3)]) == 0.0
 
 
 def test_disturbance_is_told_from_a_fifth_of_a_percent_on() -> None:
