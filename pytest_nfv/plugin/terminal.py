@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,7 +24,7 @@ class Terminal:
     def __init__(self, config: pytest.Config, settings: Settings) -> None:
         self._config = config
         self._settings = settings
-        self._column: int | None = None
+        self._shown = False
         self._invalid: list[pytest.TestReport] = []
         self._measured: list[tuple[str, dict[str, Any]]] = []
 
@@ -80,24 +82,29 @@ class Terminal:
         self._clear()
 
     def _live(self, text: str) -> None:
+        """Show one line below pytest's own, in place of the one before."""
         reporter = self._reporter
         if reporter is None or not reporter.isatty or self._config.get_verbosity() < 0:
             return
-        writer = self._config.get_terminal_writer()
-        if self._column is None:
-            self._column = writer.width_of_current_line
-            reporter.write("\n")
-        reporter.rewrite(f"  {time.strftime('%H:%M:%S')} {text}"[: writer.fullwidth - 1], erase=True)
-        writer.flush()
+        width = self._config.get_terminal_writer().fullwidth
+        begin = "\r\x1b[2K" if self._shown else "\n"
+        self._shown = True
+        self._write(begin + f"  {time.strftime('%H:%M:%S')} {text}"[: width - 1])
 
     def _clear(self) -> None:
         """Erase the live line and go back to the end of the line above it."""
-        reporter, column = self._reporter, self._column
-        if reporter is None or column is None:
-            return
-        self._column = None
-        back = f"\x1b[{column}C" if column else ""
-        reporter.write(f"\r\x1b[2K\x1b[1A{back}", flush=True)
+        if self._shown:
+            self._shown = False
+            column = self._config.get_terminal_writer().width_of_current_line
+            self._write("\r\x1b[2K\x1b[1A" + (f"\x1b[{column}C" if column else ""))
+
+    def _write(self, text: str) -> None:
+        """Write to the terminal itself: past pytest's capture, and past its writer, which counts columns."""
+        capture = self._config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled() if capture is not None else nullcontext():
+            self._config.get_terminal_writer().flush()
+            sys.stdout.write(text)
+            sys.stdout.flush()
 
 
 def _load(spec: TrialSpec) -> str:
