@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from pytest_nfv.deployment.traffic import Deploy as Deploy
     from pytest_nfv.errors import NfvError as NfvError
     from pytest_nfv.model.goal import SearchGoal as SearchGoal
+    from pytest_nfv.model.measurement import Reference as Reference
     from pytest_nfv.model.topology import P2P as P2P
+    from pytest_nfv.model.topology import SocketPair as SocketPair
     from pytest_nfv.model.topology import VSwitch as VSwitch
     from pytest_nfv.model.verdict import Verdict as Verdict
     from pytest_nfv.units import BitRate as BitRate
@@ -38,6 +40,8 @@ _HOME = {
     "NfvError": "errors",
     "SearchGoal": "model.goal",
     "P2P": "model.topology",
+    "Reference": "model.measurement",
+    "SocketPair": "model.topology",
     "VSwitch": "model.topology",
     "Verdict": "model.verdict",
 }

@@ -35,6 +35,8 @@ class Builtin:
         self._offering = False
         self._version = ""
         self._pid = 0
+        self._heard = 0
+        self._finish_s = ANSWER_S
 
     @property
     def version(self) -> str:
@@ -86,12 +88,52 @@ class Builtin:
             self._ask(op="offer", offer=offer.to_json())
             event = self._await("report", longest_s + offer.settle_s + ANSWER_S, progress)
         except BaseException:  # whatever it is, it goes on; the generator shall not
-            if self._offering:
-                self._abort()
+            self.abort()
             raise
         return Report.from_json(event["report"])
 
-    def _abort(self) -> None:
+    def listen(self, offer: Offer) -> None:
+        """Start to receive what another sends; frames sent once this returns are counted.
+
+        Raises:
+            GeneratorError: the generator died or refused.
+            ConfigurationError: the offer cannot be carried out on these ports.
+        """
+        self._heard, self._finish_s = 0, offer.settle_s + ANSWER_S
+        self._offering = True
+        try:
+            self._ask(op="offer", offer=offer.to_json())
+            self._await("listening", ANSWER_S)
+        except BaseException:  # as above
+            self.abort()
+            raise
+
+    def heard(self) -> int:
+        """Return how many frames were received so far, as last told; at once.
+
+        Raises:
+            GeneratorError: the generator died or refused.
+        """
+        while self._process is not None and self._lines.pending():
+            self._took(self._event(ANSWER_S), self._note)
+        return self._heard
+
+    def finish(self) -> Report:
+        """End `listen`: all was sent. Return once counters rest.
+
+        Raises:
+            GeneratorError: the generator died or refused.
+        """
+        self._ask(op="finish")
+        return Report.from_json(self._await("report", self._finish_s, self._note)["report"])
+
+    def _note(self, elapsed_s: float, sent: int, received: int) -> None:
+        self._heard = received
+
+    def abort(self) -> None:
+        """End the trial that runs, if one does, without a report."""
+        if not self._offering:
+            return
         with suppress(GeneratorError, ConfigurationError):
             self._ask(op="abort")
             self._await("aborted", ABORT_S)
@@ -102,15 +144,18 @@ class Builtin:
         while True:
             patience = SILENCE_S if wanted == "report" else timeout_s
             event = self._event(min(patience, max(0.0, deadline - time.monotonic())))
-            kind = event.get("event")
-            self._offering &= kind not in ("report", "error", "aborted")
-            if kind == wanted:
+            self._took(event, progress)
+            if event.get("event") == wanted:
                 return event
-            if kind == "progress" and progress is not None:
-                progress(float(event["elapsed_s"]), int(event["sent"]), int(event["received"]))
-            elif kind == "error":
-                what = ConfigurationError if event.get("kind") == "configuration" else GeneratorError
-                raise what(f"traffic generator on {self._host.name}: {event.get('message')}")
+
+    def _took(self, event: dict[str, Any], progress: Progress | None) -> None:
+        kind = event.get("event")
+        self._offering &= kind not in ("report", "error", "aborted")
+        if kind == "progress" and progress is not None:
+            progress(float(event["elapsed_s"]), int(event["sent"]), int(event["received"]))
+        elif kind == "error":
+            what = ConfigurationError if event.get("kind") == "configuration" else GeneratorError
+            raise what(f"traffic generator on {self._host.name}: {event.get('message')}")
 
     def _event(self, timeout_s: float) -> dict[str, Any]:
         try:

@@ -44,3 +44,38 @@ class Generator(Protocol):
     def close(self) -> None:
         """End it; safe to call twice."""
         ...
+
+
+class Half(Generator, Protocol):
+    """A generator that also does one half of the work; the other half is another's, on a core of its own.
+
+    Its `offer` sends only where the offer's role says so.
+    """
+
+    def listen(self, offer: Offer) -> None:
+        """Start to receive what another sends; frames sent once this returns are counted.
+
+        Raises:
+            GeneratorError: the generator died or refused.
+        """
+        ...
+
+    def heard(self) -> int:
+        """Return how many frames were received so far, as last told; at once.
+
+        Raises:
+            GeneratorError: the generator died or refused.
+        """
+        ...
+
+    def finish(self) -> Report:
+        """End `listen`: all was sent. Return once counters rest.
+
+        Raises:
+            GeneratorError: the generator died or refused.
+        """
+        ...
+
+    def abort(self) -> None:
+        """End `listen` without a report."""
+        ...

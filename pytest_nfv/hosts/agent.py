@@ -37,6 +37,7 @@ class Agent:
             "namespace": self._namespace,
             "veth": self._veth,
             "bridge": self._bridge,
+            "address": self._address,
             "links": self._links,
             "learned": self._learned,
             "threaded": self._threaded,
@@ -101,6 +102,9 @@ class Agent:
 
     def _bridge(self, role: str, bridge: str, address: str, ports: list[str]) -> None:
         links.make_bridge(self._space(role), bridge, address, ports)
+
+    def _address(self, role: str, interface: str, ip: str, prefix: int, neighbours: dict[str, str]) -> None:
+        links.give_address(self._space(role), interface, ip, prefix, neighbours)
 
     def _links(self, role: str) -> dict[str, dict[str, Any]]:
         return links.read_links(self._space(role))

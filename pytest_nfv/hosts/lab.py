@@ -153,6 +153,23 @@ class Lab:
         """
         self._ask("bridge", role=namespace.role, bridge=bridge, address=address, ports=list(ports))
 
+    def address(
+        self, namespace: NamespaceHost, interface: str, ip: str, prefix: int, neighbours: Mapping[str, str]
+    ) -> None:
+        """Give an interface an IPv4 address, and its neighbours' MAC addresses, so that none is asked for by ARP.
+
+        Raises:
+            DeploymentError: the kernel refuses; with its reason.
+        """
+        self._ask(
+            "address",
+            role=namespace.role,
+            interface=interface,
+            ip=ip,
+            prefix=prefix,
+            neighbours=dict(neighbours),
+        )
+
     def links(self, namespace: NamespaceHost) -> dict[str, LinkState]:
         """Return every interface of a namespace, by name."""
         return {name: LinkState(**state) for name, state in self._ask("links", role=namespace.role).items()}

@@ -51,6 +51,10 @@ class JsonLines:
             raise LinesBroken(f"it answered {line[:200]!r}, which is not an object")
         return value
 
+    def pending(self) -> bool:
+        """Whether something came, or the other end ended: `answer` would have something to do."""
+        return b"\n" in self._rest or bool(select.select([self._process.stdout.fileno()], [], [], 0)[0])
+
     def _line(self, deadline: float, timeout_s: float) -> bytes:
         # Read below the text layer: its buffer would hide a second line from select.
         descriptor = self._process.stdout.fileno()

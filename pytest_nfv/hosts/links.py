@@ -19,6 +19,7 @@ _NO_IPV6 = "/proc/sys/net/ipv6/conf/default/disable_ipv6"
 _BRIDGE_NETFILTER = "/proc/sys/net/bridge/bridge-nf-call-"
 _NETFILTERS = ("iptables", "ip6tables", "arptables")
 _AGEING_S = 3600  # no address is forgotten within any run of trials
+_PERMANENT = 0x80  # NUD_PERMANENT
 _COUNTED = ("rx_packets", "tx_packets", "rx_dropped", "tx_dropped", "rx_errors", "tx_errors")
 
 
@@ -85,6 +86,22 @@ def make_bridge(namespace: Namespace, bridge: str, address: str, ports: Sequence
             namespace.routes.link("set", index=index_of(namespace, port), master=index)
 
 
+def give_address(
+    namespace: Namespace, interface: str, ip: str, prefix: int, neighbours: Mapping[str, str]
+) -> None:
+    """Give an interface an IPv4 address, and tell it its neighbours, so that nothing is ever asked by ARP.
+
+    Raises:
+        DeploymentError: refused; with the kernel's reason.
+    """
+    index = index_of(namespace, interface)
+    with _asked(f"give {interface} the address {ip}/{prefix}"):
+        namespace.routes.addr("add", index=index, address=ip, prefixlen=prefix)
+    for neighbour, address in neighbours.items():
+        with _asked(f"tell {interface} that {neighbour} is at {address}"):
+            namespace.routes.neigh("add", dst=neighbour, lladdr=address, ifindex=index, state=_PERMANENT)
+
+
 def _optional(namespace: Namespace, index: int, **settings: int) -> None:
     """Set what a kernel may have been built without, in which case there is nothing to switch off."""
     try:
@@ -132,11 +149,10 @@ def read_learned(namespace: Namespace, bridge: str) -> list[tuple[str, str]]:
         names = {link["index"]: link.get("ifname") for link in namespace.routes.get_links()}
         index = index_of(namespace, bridge)
         entries = list(namespace.routes.fdb("dump", master=index))
-    permanent = 0x80  # NUD_PERMANENT: the ports' own addresses
     return [
         (entry.get("lladdr"), names.get(entry["ifindex"], ""))
         for entry in entries
-        if not entry["state"] & permanent and entry["ifindex"] != index
+        if not entry["state"] & _PERMANENT and entry["ifindex"] != index  # permanent: the ports' own addresses
     ]
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_nfv.model.measurement import Gate, LatencyResult, Throughput
+from pytest_nfv.model.measurement import ForwardingRate, Gate, LatencyResult, Throughput
 
 if TYPE_CHECKING:
     from pytest_nfv.deployment.traffic import Result
@@ -35,6 +35,7 @@ class FrameClock:
         self._now_s += seconds
 
 
+_KINDS: dict[type, str] = {Gate: "gate", Throughput: "throughput", ForwardingRate: "forwarding_rate"}
 CLOCK: pytest.StashKey[FrameClock] = pytest.StashKey()
 
 
@@ -91,7 +92,7 @@ def seconds_per_frame(measurement: Result) -> list[float]:
 def _facts(measurement: Result) -> dict[str, object]:
     subject = measurement.subject
     facts: dict[str, object] = {
-        "nfv_kind": type(measurement).__name__.lower(),
+        "nfv_kind": _KINDS[type(measurement)],
         "nfv_testbed": subject.testbed,
         "nfv_topology": subject.topology,
         "nfv_frame_size_octets": subject.frame_size,
@@ -99,4 +100,6 @@ def _facts(measurement: Result) -> dict[str, object]:
     }
     if isinstance(measurement, Gate):
         facts |= {"nfv_target_pps": measurement.target.pps, "nfv_verdict": str(measurement.ruling.verdict)}
+    if isinstance(measurement, ForwardingRate):
+        facts |= {"nfv_target_pps": measurement.offered.pps, "nfv_offered_pps": measurement.offered_pps}
     return facts

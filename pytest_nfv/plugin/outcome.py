@@ -11,7 +11,7 @@ import pytest
 
 import pytest_nfv
 from pytest_nfv.errors import CapabilityMissing, InvalidMeasurement, NfvError
-from pytest_nfv.model.measurement import Throughput
+from pytest_nfv.model.measurement import ForwardingRate, Throughput
 from pytest_nfv.records import explain, junit
 from pytest_nfv.records.measurement import Measurement
 from pytest_nfv.units import PacketRate
@@ -32,7 +32,7 @@ class Outcomes:
 
     def pytest_assertrepr_compare(self, op: str, left: object, right: object) -> list[str] | None:
         """Say both sides of `throughput >= rate` as shares of the same link."""
-        if not isinstance(left, Throughput) or not isinstance(right, PacketRate):
+        if not isinstance(left, Throughput | ForwardingRate) or not isinstance(right, PacketRate):
             return None
         return [f"{left.rate} {op} {right.on(left.subject.link, left.subject.frame_size)}"]
 
@@ -76,8 +76,8 @@ class Outcomes:
 
 
 def _asked(result: Result, measurement: Measurement) -> Measurement:
-    """Take into the record what a test's own comparison asked of a throughput."""
-    if isinstance(result, Throughput) and result.asked_pps:
+    """Take into the record what a test's own comparison asked of a rate."""
+    if isinstance(result, Throughput | ForwardingRate) and result.asked_pps:
         return measurement.required(at_least_pps=max(result.asked_pps))
     return measurement
 

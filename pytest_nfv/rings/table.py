@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 
 from pytest_nfv.errors import ConfigurationError, NfvError
@@ -12,9 +12,16 @@ from pytest_nfv.rings.port import Port
 KINDS = {
     "af_packet": "pytest_nfv.rings.af_packet:AfPacketPort",
     "loopback": "pytest_nfv.rings.loopback:LoopbackPort",
-    "raw_socket": "pytest_nfv.rings.kernel_socket:RawSockets",
-    "udp_socket": "pytest_nfv.rings.kernel_socket:UdpSockets",
+    "raw_socket": "pytest_nfv.rings.socket_kinds:RawSockets",
+    "udp_socket": "pytest_nfv.rings.socket_kinds:UdpSockets",
 }
+LEAST_OCTETS = {"udp_socket": 18}
+"""What a template has at least, where that is not a frame's 60 octets (no FCS): a 64 B frame's UDP payload."""
+
+
+def least_octets(kinds: Iterable[str]) -> int:
+    """Return how long a template must be at least for ports of these kinds."""
+    return max((LEAST_OCTETS.get(kind, 60) for kind in kinds), default=60)
 
 
 def open_ports(specs: Sequence[PortSpec]) -> tuple[Port, ...]:

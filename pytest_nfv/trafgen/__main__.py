@@ -6,6 +6,8 @@
 | `{"op": "open", "ports": [PortSpec, ...]}` | `{"event": "opened", "ports": 2}` |
 | `{"op": "learn"}` | `{"event": "learned"}` |
 | `{"op": "offer", "offer": Offer}` | `progress` 5 times a second, then `{"event": "report", "report": Report}` |
+| (an offer's role is `receive`) | `{"event": "listening"}` before any frame may be sent |
+| `{"op": "finish"}` | such a trial settles and reports |
 | `{"op": "abort"}` | `{"event": "aborted"}`, in mid-trial within 20 ms |
 | `{"op": "close"}` | `{"event": "closed"}`, and the process ends |
 
@@ -26,7 +28,7 @@ from typing import Any
 from pytest_nfv import __version__
 from pytest_nfv.errors import ConfigurationError, GeneratorError, NfvError
 from pytest_nfv.rings.port import Port
-from pytest_nfv.rings.table import open_ports
+from pytest_nfv.rings.table import least_octets, open_ports
 from pytest_nfv.trafgen.control import Control, Hangup
 from pytest_nfv.trafgen.engine import Trial, learn
 from pytest_nfv.trafgen.messages import parse, read_offer, read_ports
@@ -48,6 +50,8 @@ class Service:
         self._ports: tuple[Port, ...] = ()
         self._addresses: tuple[str, ...] = ()
         self._told_s = 0.0
+        self._template_min = 0
+        self._trial: Trial | None = None
 
     def serve(self) -> None:
         """Go on until asked to close.
@@ -78,6 +82,8 @@ class Service:
             self._offer(request)
         elif op == "abort":
             raise _Aborted
+        elif op == "finish":
+            raise GeneratorError("no trial is receiving")
         else:
             self.close()
             self._control.tell("closed")
@@ -87,6 +93,7 @@ class Service:
         self.close()
         self._ports = open_ports(specs)
         self._addresses = tuple(spec.address for spec in specs)
+        self._template_min = least_octets(spec.kind for spec in specs)
         self._control.tell("opened", ports=len(specs))
 
     def _opened(self) -> tuple[Port, ...]:
@@ -96,19 +103,22 @@ class Service:
 
     def _offer(self, request: Mapping[str, Any]) -> None:
         ports = self._opened()
-        trial = Trial(ports, read_offer(request, len(ports)), self._tick)
+        offer = read_offer(request, len(ports), self._template_min)
+        self._trial = trial = Trial(ports, offer, self._tick)
         _lock_memory()
         self._told_s = 0.0
-        report = trial.run()
+        report = trial.run(lambda: self._control.tell("listening") if offer.role == "receive" else None)
         self._control.tell("report", report=report.to_json())
 
     def _tick(self, elapsed_s: float, sent: int, received: int) -> None:
         line = self._control.line(wait=False)
         if line is not None:
             op, _ = parse(line)
-            if op != "abort":
-                raise GeneratorError(f"request {op!r} while a trial runs: accepted: abort")
-            raise _Aborted
+            if op == "abort":
+                raise _Aborted
+            if op != "finish" or self._trial is None:
+                raise GeneratorError(f"request {op!r} while a trial runs: accepted: abort, finish")
+            self._trial.finish()
         if elapsed_s - self._told_s >= PROGRESS_EVERY_S:
             self._told_s = elapsed_s
             self._control.tell_if_read("progress", elapsed_s=elapsed_s, sent=sent, received=received)

@@ -3,7 +3,8 @@
 - *intact*: as long as its flow's template, every octet before the signature as in the template, and a signature
   with the magic number, the flow, a sequence number sent so far, and a time stamp from within this trial.
 - *ours*: it starts with the Ethernet header (14 octets) of a flow expected at this port, or carries the magic
-  number and such a flow where that flow's signature belongs. Ours and not intact is *corrupted*.
+  number and such a flow where that flow's signature belongs. Ours and not intact is *corrupted*. Where a port has
+  payloads only, its first 14 octets stand for the header; shorter ones are told by the signature alone.
 - *foreign*: everything else, and whole frames of an earlier trial, told by their time stamp.
 - Learning frames are passed over.
 
@@ -128,6 +129,8 @@ class Checker:
         return same
 
     def _addressed(self, one: Expected, arrived: Arrived) -> Mask:
+        if len(one.body) < HEADER_OCTETS:
+            return np.zeros(len(arrived.octets), np.bool_)
         same: Mask = (arrived.frames[:, :HEADER_OCTETS] == one.body[:HEADER_OCTETS]).all(axis=1)
         same &= arrived.octets >= HEADER_OCTETS
         return same

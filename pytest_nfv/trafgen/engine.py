@@ -28,7 +28,10 @@ Tick = Callable[[float, int, int], None]
 
 
 class Trial:
-    """The work of one offer. The clock gives CLOCK_MONOTONIC in ns, as the ports' stamps do.
+    """The work of one offer, or the half of it that the offer's role says.
+
+    One that only receives does so until `finish` is called (by the tick), and takes every frame that the offer
+    calls for as sent. The clock gives CLOCK_MONOTONIC in ns, as the ports' stamps do.
 
     Raises:
         ConfigurationError: the flows do not fit the ports.
@@ -42,9 +45,10 @@ class Trial:
         turns: dict[int, list[FlowOffer]] = {}
         for flow in offer.flows:
             turns.setdefault(flow.direction.tx, []).append(flow)
-        for port, flows in turns.items():
-            _check_turns(port, flows)
-            self._lanes[port] = Lane(ports[port], flows, offer.burst)
+        if offer.role != "receive":
+            for port, flows in turns.items():
+                _check_turns(port, flows)
+                self._lanes[port] = Lane(ports[port], flows, offer.burst)
         self._flows = [self._flow_inbox(flow, turns[flow.direction.tx].index(flow)) for flow in offer.flows]
         self._inboxes = {
             port: Inbox(
@@ -53,26 +57,36 @@ class Trial:
                 offer.latency_every,
                 clock,
             )
-            for port in range(len(ports))
+            for port in (range(len(ports)) if offer.role != "send" else ())
         }
         self._span = Span()
         self._next_tick_ns = 0
         self._start_ns = 0
+        self._finish = False
 
     def _flow_inbox(self, flow: FlowOffer, turn: int) -> FlowInbox:
-        lane = self._lanes[flow.direction.tx]
-        return FlowInbox(flow, lambda: lane.sent(turn))
+        lane = self._lanes.get(flow.direction.tx)
+        return FlowInbox(flow, (lambda: flow.frames) if lane is None else (lambda: lane.sent(turn)))
 
-    def run(self) -> Report:
-        """Offer, settle, count."""
+    def finish(self) -> None:
+        """End the wait for frames from elsewhere: all were sent."""
+        self._finish = True
+
+    def run(self, listening: Callable[[], None] = lambda: None) -> Report:
+        """Offer, settle, count; `listening` is called once frames sent from now on will be counted."""
         with _no_collector():
             before = resource.getrusage(resource.RUSAGE_SELF)
             self._start_ns = self._clock()
             for inbox in self._inboxes.values():
                 inbox.start(self._start_ns)
             self._begin()
-            self._send_all()
-            self._settle()
+            listening()
+            if self._lanes:
+                self._send_all()
+            else:
+                self._receive_until_told()
+            if self._inboxes:
+                self._settle()
             after = resource.getrusage(resource.RUSAGE_SELF)
         return build_report(self._offer, self._lanes, self._inboxes, self._flows, self._span, (before, after))
 
@@ -106,6 +120,18 @@ class Trial:
             if idle and all(lane.pacer.over(now) for lane in lanes):
                 break
         self._span.longest_stall_ns = longest
+
+    def _receive_until_told(self) -> None:
+        inboxes, clock = tuple(self._inboxes.values()), self._clock
+        looked = clock()
+        while not self._finish:
+            for inbox in inboxes:
+                inbox.drain()
+            now = clock()
+            self._span.longest_stall_ns = max(self._span.longest_stall_ns, now - looked)
+            looked = now
+            if now > self._next_tick_ns:
+                self._look_up(now)
 
     def _look_up(self, now_ns: int) -> None:
         self._next_tick_ns = now_ns + TICK_NS

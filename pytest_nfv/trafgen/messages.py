@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pytest_nfv.errors import ConfigurationError
-from pytest_nfv.model.offer import LEARNING_FLOW, SIGNATURE_OCTETS, FlowOffer, Offer, PortSpec
+from pytest_nfv.model.offer import LEARNING_FLOW, ROLES, SIGNATURE_OCTETS, FlowOffer, Offer, PortSpec
 
-OPS = ("open", "learn", "offer", "abort", "close")
+OPS = ("open", "learn", "offer", "finish", "abort", "close")
 LINE_OCTETS_MAX = 16 << 20
 _TEMPLATE_MIN = 60
 
@@ -56,8 +56,8 @@ def read_ports(request: Mapping[str, Any]) -> tuple[PortSpec, ...]:
     return specs
 
 
-def read_offer(request: Mapping[str, Any], ports: int) -> Offer:
-    """Return the offer for a generator that has `ports` open.
+def read_offer(request: Mapping[str, Any], ports: int, template_min: int = _TEMPLATE_MIN) -> Offer:
+    """Return the offer for a generator that has `ports` open, whose templates have at least so many octets.
 
     Raises:
         ConfigurationError: names the field that cannot be used.
@@ -68,8 +68,14 @@ def read_offer(request: Mapping[str, Any], ports: int) -> Offer:
         raise ConfigurationError(f"offer cannot be read: {type(error).__name__}: {error}") from error
     if not offer.flows:
         raise ConfigurationError("offer: it has no flow; accepted: at least one")
+    if offer.role not in ROLES:
+        raise ConfigurationError(f"role {offer.role!r}: accepted: {', '.join(ROLES)}")
+    for name in ("maximum", "receiver_measured"):
+        if not isinstance(getattr(offer, name), bool):
+            raise ConfigurationError(f"{name} {getattr(offer, name)!r}: accepted: true, false")
     for flow in offer.flows:
-        _check_flow(flow, ports)
+        _check_flow(flow, ports, offer.role)
+        _check_template(flow, template_min)
     numbers = [flow.flow for flow in offer.flows]
     if len(set(numbers)) < len(numbers):
         raise ConfigurationError(f"flow numbers {numbers}: accepted: each once")
@@ -84,24 +90,29 @@ def read_offer(request: Mapping[str, Any], ports: int) -> Offer:
     return offer
 
 
-def _check_flow(flow: FlowOffer, ports: int) -> None:
+def _check_flow(flow: FlowOffer, ports: int, role: str) -> None:
     name = f"flow {flow.flow!r}"
     if not _whole(flow.flow, 0) or flow.flow >= LEARNING_FLOW:
         raise ConfigurationError(f"{name}: accepted: 0 to {LEARNING_FLOW - 1}")
     ends: Sequence[Any] = (flow.direction.tx, flow.direction.rx)
-    if any(not _whole(end, 0) or end >= ports for end in ends):
+    here = {"both": ends, "send": ends[:1], "receive": ends[1:]}[role]
+    if any(not _whole(end, 0) for end in ends) or any(end >= ports for end in here):
         raise ConfigurationError(f"{name}: direction {ends[0]!r}>{ends[1]!r}: {ports} ports are open, from 0 on")
     if not _number(flow.rate_pps):
         raise ConfigurationError(f"{name}: rate_pps {flow.rate_pps!r}: accepted: above 0")
     if not _whole(flow.frames, 1):
         raise ConfigurationError(f"{name}: frames {flow.frames!r}: accepted: a whole number from 1 on")
+
+
+def _check_template(flow: FlowOffer, least: int) -> None:
+    name = f"flow {flow.flow!r}"
     try:
         octets = len(bytes.fromhex(flow.template))
     except (TypeError, ValueError) as error:
         raise ConfigurationError(f"{name}: template is not hex ({error})") from error
-    if octets < _TEMPLATE_MIN or len(flow.template) != 2 * octets:
+    if octets < least or len(flow.template) != 2 * octets:
         raise ConfigurationError(
-            f"{name}: template of {octets} octets: accepted: {_TEMPLATE_MIN} and more, without FCS and blanks, "
+            f"{name}: template of {octets} octets: accepted: {least} and more, without FCS and blanks, "
             f"{SIGNATURE_OCTETS} of them for the signature"
         )
 

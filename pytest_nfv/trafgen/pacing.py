@@ -3,6 +3,7 @@
 Frame i is due at i / rate. What is owed after a stall is not thrown at the device at once: at most `burst_max`
 frames back to back, and then at 1.02 to 1.1 times the rate, as little as gets it done by the end. So the number
 of frames is exact, unless time runs out: `GRACE` of the duration after the end, what is still owed is not sent.
+Where frames go out in groups, one group more may follow at once.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ class Pacer:
         self._frames = frames
         self._start_ns = start_ns
         self._group = max(1, group)
-        self._depth = max(burst_max, self._group)
+        # Groups come due between two looks: without room for one more, what is earned meanwhile would spill.
+        self._depth = burst_max if self._group == 1 else max(burst_max, self._group) + self._group
         self._tokens = float(self._depth)
         self._looked_ns = start_ns
         self._debt = 0

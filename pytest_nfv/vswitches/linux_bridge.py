@@ -10,6 +10,9 @@ s0, which gives that end NAPI, and its NAPI is threaded: a kernel thread on the 
 forwards them and delivers them to g1, instead of the sender's own softirq. bridge-netfilter is off: with it on,
 the kernel silently drops frames whose IP header is not perfect.
 
+For applications each outer end is in a namespace of its own, `app0`, `app1`, and all is left as the kernel has it:
+the sender's own system call forwards the frame and delivers it to the receiver's socket.
+
 Run against Linux 6.18.
 """
 
@@ -26,10 +29,11 @@ from pytest_nfv.hosts.lab import Lab, LinkState, VethEnd
 from pytest_nfv.hosts.namespace import NamespaceHost
 from pytest_nfv.hosts.protocol import Host
 from pytest_nfv.model.offer import PortSpec
-from pytest_nfv.vswitches.protocol import PortCounters
+from pytest_nfv.vswitches.protocol import Attachment, PortCounters
 
 BRIDGE = "br0"
 # Locally administered; the third octet is the side: generator, switch, the bridge itself.
+_NETWORK, _PREFIX = "198.18.0", 24  # of RFC 2544's own 198.18.0.0/15
 _GENERATOR_MAC, _SWITCH_MAC, _BRIDGE_MAC = (f"02:6e:{side:02x}:00:00" for side in (0, 1, 2))
 
 
@@ -51,7 +55,7 @@ class LinuxBridge:
         if settings:
             raise ConfigurationError(f"{self.name}: unknown setting {', '.join(sorted(settings))}; accepted: none")
         self._lab = lab
-        self._generator: NamespaceHost | None = None
+        self._outer: tuple[NamespaceHost, ...] = ()  # where each port's outer end is
         self._device: NamespaceHost | None = None
         self._ports = 0
         self._threads: dict[int, str] = {}
@@ -80,9 +84,9 @@ class LinuxBridge:
     @property
     def generator_host(self) -> Host:
         """Where the generator's ends of the links are: a generator is to be started there."""
-        if self._generator is None:
+        if not self._outer:
             raise DeploymentError(f"{self.name} is not started")
-        return self._generator
+        return self._outer[0]
 
     def start(self, ports: int, mtu: int, cores: Sequence[int]) -> tuple[PortSpec, ...]:
         """Bring the bridge up, its receive threads on `cores`.
@@ -90,16 +94,54 @@ class LinuxBridge:
         Raises:
             DeploymentError: the kernel refuses; what was made already is removed again.
         """
-        if self._generator is not None:
-            raise DeploymentError(f"{self.name} is started already")
+        self._not_yet_started()
         try:
             return self._start(ports, mtu, cores)
         except BaseException:
             self.stop()
             raise
 
+    def start_applications(self, count: int, mtu: int, *, addressed: bool) -> tuple[Attachment, ...]:
+        """Bring the bridge up with an application's namespace at each port.
+
+        Raises:
+            DeploymentError: the kernel refuses; what was made already is removed again.
+        """
+        self._not_yet_started()
+        try:
+            return self._start_applications(count, mtu, addressed)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _not_yet_started(self) -> None:
+        if self._outer:
+            raise DeploymentError(f"{self.name} is started already")
+
+    def _start_applications(self, count: int, mtu: int, addressed: bool) -> tuple[Attachment, ...]:
+        for port in range(count):
+            self._outer = (*self._outer, self._lab.namespace(f"app{port}"))
+        self._device = device = self._lab.namespace("dut")
+        macs = [_mac(_GENERATOR_MAC, port) for port in range(count)]
+        ips = [f"{_NETWORK}.{port + 1}" for port in range(count)] if addressed else [""] * count
+        for port in range(count):
+            inner = VethEnd(device, self._inner(port), _mac(_SWITCH_MAC, port))
+            self._lab.veth(VethEnd(self._outer[port], _outer(port), macs[port]), inner, mtu)
+            if addressed:
+                others = {ip: mac for ip, mac in zip(ips, macs, strict=True) if ip != ips[port]}
+                self._lab.address(self._outer[port], _outer(port), ips[port], _PREFIX, others)
+        self._join(device, count)
+        self.notes = tuple(note for host in (*self._outer, device) for note in host.notes)
+        self.check()
+        return tuple(Attachment(self._outer[port], _outer(port), macs[port], ips[port]) for port in range(count))
+
+    def _join(self, device: NamespaceHost, ports: int) -> None:
+        self._lab.bridge(device, BRIDGE, _mac(_BRIDGE_MAC, 0), [self._inner(port) for port in range(ports)])
+        self._ports = ports
+
     def _start(self, ports: int, mtu: int, cores: Sequence[int]) -> tuple[PortSpec, ...]:
-        self._generator = generator = self._lab.namespace("gen")
+        generator = self._lab.namespace("gen")
+        self._outer = (generator,) * ports
         self._device = device = self._lab.namespace("dut")
         notes = [*generator.notes, *device.notes]
         for port in range(ports):
@@ -111,10 +153,9 @@ class LinuxBridge:
             threads, note = self._lab.threaded(device, self._inner(port))
             self._threads.update(threads)
             notes += [note] if note else []
-        self._lab.bridge(device, BRIDGE, _mac(_BRIDGE_MAC, 0), [self._inner(port) for port in range(ports)])
+        self._join(device, ports)
         if cores and self._threads:
             notes += [f"device core not pinned: {note}" for note in self._lab.pin(self._threads, cores)]
-        self._ports = ports
         self.notes = tuple(notes)
         self.check()
         return tuple(
@@ -127,9 +168,12 @@ class LinuxBridge:
         return f"s{port}-{self._lab.run_id}"
 
     def _links(self) -> tuple[dict[str, LinkState], dict[str, LinkState]]:
-        if self._generator is None or self._device is None:
+        if not self._outer or self._device is None:
             raise DeploymentError(f"{self.name} is not started")
-        return self._lab.links(self._generator), self._lab.links(self._device)
+        outer: dict[str, LinkState] = {}
+        for host in dict.fromkeys(self._outer):
+            outer |= self._lab.links(host)
+        return outer, self._lab.links(self._device)
 
     def learned(self, address: str, port: int) -> bool:
         """Whether the bridge has learned `address` at `port`, and nowhere else."""
@@ -182,11 +226,11 @@ class LinuxBridge:
             raise DeploymentError(f"{self.name}: {'; '.join(amiss)}")
 
     def stop(self) -> None:
-        """Remove the bridge, its links and both namespaces; safe to call twice."""
-        for namespace in (self._device, self._generator):
+        """Remove the bridge, its links and all namespaces; safe to call twice."""
+        for namespace in (self._device, *dict.fromkeys(reversed(self._outer))):
             if namespace is not None:
                 self._lab.remove(namespace)
-        self._device = self._generator = None
+        self._device, self._outer = None, ()
         self._threads = {}
 
 

@@ -29,6 +29,22 @@ class PortCounters:
     tx_drops: dict[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """An application's place at a switch.
+
+    Attributes:
+        host: the network namespace that the application starts in.
+        interface: the application's interface there; address: its MAC address.
+        ip: its IPv4 address, "" where it has none.
+    """
+
+    host: Host
+    interface: str
+    address: str
+    ip: str = ""
+
+
 class VSwitchDriver(Protocol):
     """One kind of switch, private to the run.
 
@@ -86,4 +102,18 @@ class VSwitchDriver(Protocol):
 
     def stop(self) -> None:
         """Take everything down again; safe to call twice."""
+        ...
+
+
+class ApplicationSwitch(VSwitchDriver, Protocol):
+    """A switch that can also join applications, which use the kernel's sockets."""
+
+    def start_applications(self, count: int, mtu: int, *, addressed: bool) -> tuple[Attachment, ...]:
+        """Bring the switch up, in place of `start`, with an application's namespace at each of `count` ports.
+
+        Where they are `addressed`, each has an IPv4 address and knows the others.
+
+        Raises:
+            DeploymentError: it did not come up; with its own last words.
+        """
         ...

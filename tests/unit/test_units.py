@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import doctest
+import operator
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -66,22 +69,21 @@ def test_l1_and_l2_differ_by_preamble_and_gap(size: int, value: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "mix",
+    ("verb", "left", "right"),
     [
-        lambda: kpps + Gbps_l1,
-        lambda: kpps < 400,
-        lambda: kpps == Gbps_l2,
-        lambda: Gbps_l1 + Gbps_l2,
-        lambda: Gbps_l1 >= Gbps_l2,
-        lambda: ms - kpps,
-        lambda: kpps * kpps,
-        lambda: kpps / ms,
+        (operator.add, kpps, Gbps_l1),
+        (operator.lt, kpps, 400),
+        (operator.eq, kpps, Gbps_l2),
+        (operator.add, Gbps_l1, Gbps_l2),
+        (operator.ge, Gbps_l1, Gbps_l2),
+        (operator.sub, ms, kpps),
+        (operator.mul, kpps, kpps),
+        (operator.truediv, kpps, ms),
     ],
 )
-def test_units_do_not_mix(mix: object) -> None:
-    assert callable(mix)
-    with pytest.raises(UnitError, match=r"cannot|not supported"):
-        mix()
+def test_units_do_not_mix(verb: Callable[[Any, Any], Any], left: Any, right: Any) -> None:
+    with pytest.raises(UnitError, match="cannot"):
+        verb(left, right)
 
 
 def test_arithmetic_within_one_unit() -> None:

@@ -14,9 +14,9 @@ from pytest_nfv.vswitches.protocol import PortCounters
 WAY = Direction(0, 1)
 
 
-def report(sent: int = 1000, received: int = 1000, **health: float) -> Report:
+def report(sent: int = 1000, received: int = 1000, longest_stall_s: float = 0.0) -> Report:
     flow = FlowCounts(WAY, intended=sent, sent=sent, received=received)
-    return Report((flow,), (0,), 1.0, 0.01, GeneratorHealth(stall_limit_s=0.01, **health))
+    return Report((flow,), (0,), 1.0, 0.01, GeneratorHealth(longest_stall_s, stall_limit_s=0.01))
 
 
 def counters(into: int, out: int, refused: int = 0) -> tuple[PortCounters, ...]:

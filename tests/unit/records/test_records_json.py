@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_nfv.model.measurement import Reference
 from pytest_nfv.model.trial import Direction, FlowCounts, TrialResult, TrialSpec
 from pytest_nfv.model.verdict import Ruling, Verdict
 from pytest_nfv.records.errors import RecordError
-from pytest_nfv.records.measurement import Measurement, Reference
+from pytest_nfv.records.measurement import Measurement
 from pytest_nfv.records.reading import Node
 from pytest_nfv.records.schema import SCHEMA, Entry, Record, Run
 from pytest_nfv.records.trial_json import decode_trial, encode_trial

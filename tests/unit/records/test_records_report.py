@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_nfv.model.measurement import Reference
 from pytest_nfv.model.verdict import Verdict
 from pytest_nfv.records import junit, summary
 from pytest_nfv.records.chart import charts
 from pytest_nfv.records.errors import RecordError
 from pytest_nfv.records.html import html
 from pytest_nfv.records.markdown import markdown
-from pytest_nfv.records.measurement import Measurement, Reference
+from pytest_nfv.records.measurement import Measurement
 from pytest_nfv.records.render import write_report
 from pytest_nfv.records.schema import Entry, Record
 from pytest_nfv.records.text import WIDTH
