@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pytest_nfv.deployment.deploy import Deployment
 from pytest_nfv.deployment.observer import Observer
@@ -34,6 +34,7 @@ class Bench:
         self._lab: Lab | None = None
         self._current: Deployment | None = None
         self._broken = ""
+        self._allowed = os.sched_getaffinity(0)
 
     def hosts(self) -> Mapping[str, Host]:
         """Return the hosts by role."""
@@ -54,11 +55,12 @@ class Bench:
             return SimulatedSystem(self.testbed, topology)
         if self._broken:
             raise DeploymentError(f"testbed {self.testbed.name} broke earlier: {self._broken}")
-        placement = place(topology, self.testbed, sorted(os.sched_getaffinity(0)))
+        placement = place(topology, self.testbed, sorted(self._allowed))
         if self._current is not None and (self._current.placement != placement or self._current.broken):
             self._take_down()
         if self._current is None:
             self._observer.deploying(str(topology))
+            self._keep_off(placement.device_cores)
             try:
                 self._current = Deployment(placement, self._the_lab())
             except CapabilityMissing:
@@ -67,6 +69,16 @@ class Bench:
                 self._broken = str(error)
                 raise
         return DeployedSystem(self._current)
+
+    def _keep_off(self, cores: Sequence[int]) -> None:
+        """Keep pytest, and all that it starts from now on, off the device's cores until `close`.
+
+        A ring of 256 frames overflows in 1.7 ms at 150 kpps: even a progress line, drawn on that core, can lose
+        frames.
+        """
+        elsewhere = self._allowed - set(cores)
+        if elsewhere:
+            os.sched_setaffinity(0, elsewhere)
 
     def _the_lab(self) -> Lab:
         if self._lab is None:
@@ -89,5 +101,6 @@ class Bench:
             self._take_down()
         finally:
             lab, self._lab = self._lab, None
+            os.sched_setaffinity(0, self._allowed)
             if lab is not None:
                 lab.close()
