@@ -18,6 +18,8 @@ from pytest_nfv.records.reading import Node
 from pytest_nfv.records.trial_json import decode_latency, decode_trial, encode_latency, encode_trial
 from pytest_nfv.units import Link, line_rate
 
+NOT_THE_DEVICE = ("generator", "machine")
+
 KINDS = ("gate", "throughput", "forwarding_rate", "latency")
 RATED = ("throughput", "forwarding_rate")
 """Kinds whose result is a rate."""
@@ -95,12 +97,19 @@ class Measurement:
     def required(
         self, *, at_least_pps: float | None = None, limits_us: Mapping[float, float] | None = None
     ) -> Measurement:
-        """Return the same measurement, judged by a requirement; an INVALID one stays so."""
+        """Return the same measurement, judged by a requirement; an INVALID one stays so.
+
+        A throughput that something other than the device kept below it is INVALID, too: nothing says that it is
+        not reached.
+        """
         limits = dict(limits_us or {})
         judged = replace(self, threshold_pps=at_least_pps, limits_us=limits)
         if self.verdict is Verdict.INVALID:
             return judged
         reasons = _missed(judged)
+        if reasons and self.limited_by in NOT_THE_DEVICE:
+            limit = f"the {self.limited_by} was the limit: at least that much is sustained, more was not learnt"
+            return replace(judged, verdict=Verdict.INVALID, reasons=(*reasons, limit))
         return replace(judged, verdict=Verdict.FAIL if reasons else Verdict.PASS, reasons=reasons)
 
     @classmethod

@@ -285,3 +285,11 @@ def test_a_generator_that_others_kept_from_its_core_is_told_so(samples: Samples)
     text = unwrapped(samples.gate(Verdict.INVALID, (replace(trial, threads=(*trial.threads, crowded)),)))
     assert "waiting 490 ms of 1 s for its core" in text
     assert "Ask for" not in text
+
+
+@pytest.mark.parametrize("limit", ["generator", "machine"])
+def test_a_throughput_that_something_else_kept_low_is_invalid_not_failed(samples: Samples, limit: str) -> None:
+    found = replace(samples.throughput(), limited_by=limit, upper_pps=None)
+    assert found.required(at_least_pps=1e9).verdict is Verdict.INVALID
+    assert found.required(at_least_pps=1.0).verdict is Verdict.PASS
+    assert replace(found, limited_by="link").required(at_least_pps=1e9).verdict is Verdict.FAIL
