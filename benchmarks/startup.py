@@ -2,7 +2,8 @@
 
     python benchmarks/startup.py [--runs 15] [--json]
 
-The limit is 10 ms (median difference).
+The limit is 10 ms (median difference of pairs). Processor time is told beside wall time: on a shared machine it is
+the steadier of the two.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -20,13 +22,14 @@ from pathlib import Path
 LIMIT_MS = 10.0
 
 
-def run_ms(folder: Path, *options: str) -> float:
-    """Return the wall time of one pytest of one trivial test, in ms."""
+def run_ms(folder: Path, *options: str) -> tuple[float, float]:
+    """Return wall and processor time of one pytest of one trivial test, in ms."""
     argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, str(folder)]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
-    started = time.perf_counter()
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run(argv, check=True, cwd=folder, capture_output=True, env=environment)
-    return (time.perf_counter() - started) * 1e3
+    wall_s, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return wall_s * 1e3, (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1e3
 
 
 def main() -> int:
@@ -41,25 +44,33 @@ def main() -> int:
         run_ms(folder)
         run_ms(folder, "-p", "no:nfv")
         pairs = [(run_ms(folder), run_ms(folder, "-p", "no:nfv")) for _ in range(chosen.runs)]
-    with_plugin = statistics.median(ours for ours, _ in pairs)
-    without = statistics.median(peer for _, peer in pairs)
-    differences = sorted(ours - peer for ours, peer in pairs)
+    for place, kind in enumerate(("wall", "processor")):
+        ours = [one[place] for one, _ in pairs]
+        peer = [other[place] for _, other in pairs]
+        _print(kind, ours, peer, chosen.json)
+    return 0
+
+
+def _print(kind: str, ours: list[float], peer: list[float], as_json: bool) -> None:
+    differences = sorted(one - other for one, other in zip(ours, peer, strict=True))
     extra = statistics.median(differences)
+    with_plugin, without = statistics.median(ours), statistics.median(peer)
     row = {
-        "name": "startup",
+        "name": f"startup {kind} time",
         "ours": round(with_plugin, 1),
         "peer": round(without, 1),
         "ratio": round(with_plugin / without, 4),
         "unit": "ms",
         "spread": [round(differences[0], 1), round(differences[-1], 1)],
     }
-    if chosen.json:
+    if as_json:
         print(json.dumps(row))
-    else:
-        print(f"with the plugin {with_plugin:.1f} ms, with -p no:nfv {without:.1f} ms (medians of {chosen.runs})")
-        print(f"difference, pair by pair: median {extra:.1f} ms, {differences[0]:.1f} to {differences[-1]:.1f} ms")
-        print(f"limit {LIMIT_MS:g} ms: {'kept' if extra <= LIMIT_MS else 'BROKEN'}")
-    return 0
+        return
+    print(
+        f"{kind}: {with_plugin:.1f} ms with the plugin, {without:.1f} ms with -p no:nfv (medians of {len(ours)})"
+    )
+    print(f"  difference, pair by pair: median {extra:.1f} ms, {differences[0]:.1f} to {differences[-1]:.1f} ms")
+    print(f"  limit {LIMIT_MS:g} ms: {'kept' if extra <= LIMIT_MS else 'BROKEN'}")
 
 
 if __name__ == "__main__":
