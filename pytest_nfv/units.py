@@ -167,7 +167,14 @@ class _Quantity:
         return self._value() / self._same(other, "divide")
 
     def __lt__(self, other: Self) -> bool:
+        if getattr(other, "compares_with_rates", False):
+            return NotImplemented  # a measured rate knows how: `400 * kpps <= throughput`
         return self._value() < self._same(other, "compare")
+
+    def __le__(self, other: Self) -> bool:
+        if getattr(other, "compares_with_rates", False):
+            return NotImplemented
+        return self._value() <= self._same(other, "compare")
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, _Quantity):

@@ -14,7 +14,7 @@ from pytest_nfv.model.simulation import Simulation
 from pytest_nfv.model.testbed import Testbed
 from pytest_nfv.model.topology import Topology
 from pytest_nfv.model.trial import TrialResult, TrialSpec
-from pytest_nfv.units import FRAME_SIZE_MAX, line_rate
+from pytest_nfv.units import FRAME_SIZE_MAX, PacketRate, line_rate
 
 # What a trial takes beside its duration (learning, settling, counters) and what a deployment takes, as seen on
 # network namespaces; only the prediction uses them.
@@ -69,15 +69,17 @@ class Planner:
             out += [f"  {line}" for line in lines]
         out.append("would measure (fewest trials that decide; an invalid one is repeated on top):")
         for cost in self._costs:
-            out.append(f"  {cost.nodeid}: {len(cost.trials_s)} trials, {sum(cost.trials_s):.1f} s of load")
+            out.append(
+                f"  {cost.nodeid}: {counted(len(cost.trials_s), 'trial')}, {sum(cost.trials_s):.1f} s of load"
+            )
         ordered = [name for cost in self._costs for name in cost.deployments]
         changes = sum(1 for before, after in zip(["", *ordered], ordered, strict=False) if before != after)
         trials = [seconds for cost in self._costs for seconds in cost.trials_s]
         total = sum(trials) + len(trials) * TRIAL_OVERHEAD_S + changes * DEPLOYMENT_S
-        out.append(
-            f"in all {changes} deployments, {len(trials)} trials, {sum(trials):.1f} s of load; "
-            f"predicted time {total:.0f} s"
+        all_of_it = (
+            f"{counted(changes, 'deployment')}, {counted(len(trials), 'trial')}, {sum(trials):.1f} s of load"
         )
+        out.append(f"in all {all_of_it}; predicted time {total:.0f} s")
         return out
 
 
@@ -99,9 +101,10 @@ class PlannedTraffic:
         return self._perfect.sustains(*args, **kwargs)
 
     def throughput(self, **kwargs: Any) -> Throughput:
-        """Take the arguments of `Traffic.throughput`; find line rate."""
+        """Take the arguments of `Traffic.throughput`; find more than any test asks for."""
         self._middling.throughput(**kwargs)
-        return self._uncounted.throughput(**kwargs)
+        found = self._uncounted.throughput(**kwargs)
+        return replace(found, rate=PacketRate(PERFECT_PPS), limited_by="")
 
     def forwarding_rate(self, *args: Any, **kwargs: Any) -> ForwardingRate:
         """Take the arguments of `Traffic.forwarding_rate`; forward everything."""
@@ -114,7 +117,8 @@ class PlannedTraffic:
 
 def _system(testbed: Testbed, topology: Topology, capacity_pps: float) -> SimulatedSystem:
     device = Simulation(capacity_pps=capacity_pps * len(topology.directions))
-    return SimulatedSystem(replace(testbed, kind="sim", simulation=device), topology)
+    stand_in = replace(testbed, kind="sim", link=testbed.search_link, simulation=device)
+    return SimulatedSystem(stand_in, topology)
 
 
 def _ignore(measurement: object) -> None:
@@ -138,3 +142,8 @@ class _Count:
 
     def trial_done(self, result: TrialResult) -> None:
         pass
+
+
+def counted(number: int, thing: str) -> str:
+    """Return `1 trial`, `2 trials`."""
+    return f"{number} {thing}" + ("" if number == 1 else "s")

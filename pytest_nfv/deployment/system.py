@@ -12,6 +12,7 @@ from pytest_nfv.model.testbed import Testbed
 from pytest_nfv.model.topology import Topology
 from pytest_nfv.model.trial import TrialResult
 from pytest_nfv.search.sim import SimulatedDevice
+from pytest_nfv.vswitches.table import driver
 
 
 class System(Protocol):
@@ -72,6 +73,12 @@ class SimulatedSystem:
     notes = ("simulated",)
 
     def __init__(self, testbed: Testbed, topology: Topology) -> None:
+        """Take a topology whose switch exists.
+
+        Raises:
+            ConfigurationError: it does not.
+        """
+        driver(topology.vswitch.name)
         self.testbed = testbed
         self.topology = topology
 

@@ -275,8 +275,8 @@ class Traffic:
         return rate if rate.link is not None else rate.on(self._system.testbed.link, size)
 
     def _load(self, size: FrameSize, frame: Packet | None, burst: int) -> Load:
-        if burst < 0:
-            raise ConfigurationError(f"burst {burst}: accepted: 0 (as even as possible) or more frames")
+        if not isinstance(burst, int) or burst < 0:
+            raise ConfigurationError(f"burst {burst!r}: accepted: 0 (as even as possible) or more frames")
         addresses = self._system.addresses()
         kernel = self._system.topology.kernel_octets
         if kernel and frame is not None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import total_ordering
 from statistics import median
+from typing import ClassVar
 
-from pytest_nfv.errors import InvalidMeasurement, UnitError
+from pytest_nfv.errors import ConfigurationError, InvalidMeasurement, UnitError
 from pytest_nfv.model.goal import SearchGoal
 from pytest_nfv.model.trial import Latency, TrialResult
 from pytest_nfv.model.verdict import Ruling, Verdict
@@ -68,15 +68,15 @@ class Gate:
 
     def __repr__(self) -> str:
         forwarded = [trial.forwarded_pps for trial in self.trials if trial.valid]
-        rate = PacketRate(median(forwarded) if forwarded else 0.0)
-        return f"<{self.ruling.verdict}: forwarded {rate} of {self.target}>"
+        rate = PacketRate(median(forwarded) if forwarded else 0.0, self.target.link, self.target.frame_size)
+        return f"<{self.ruling.verdict}: forwarded {rate}; asked {self.target}>"
 
 
-@total_ordering
 class _Rated:
     """A found rate: compares with a `PacketRate`, or with another of its kind, and with nothing else."""
 
     __slots__ = ()
+    compares_with_rates: ClassVar[bool] = True
     rate: PacketRate
     asked_pps: list[float]
 
@@ -88,22 +88,27 @@ class _Rated:
         raise UnitError(f"cannot compare {self!r} with {other!r}: accepted: a packet rate such as 400 * kpps")
 
     def __lt__(self, other: object) -> bool:
-        return self.rate.pps < self._rate_of(other)
+        floor_pps = self._rate_of(other)
+        return not self._known(self.rate.pps >= floor_pps, floor_pps)
+
+    def __le__(self, other: object) -> bool:
+        floor_pps = self._rate_of(other)
+        return not self._known(self.rate.pps > floor_pps, floor_pps)
+
+    def __ge__(self, other: object) -> bool:
+        self.asked_pps.append(self._rate_of(other))
+        return self._known(self.rate.pps >= self.asked_pps[-1], self.asked_pps[-1])
+
+    def __gt__(self, other: object) -> bool:
+        self.asked_pps.append(self._rate_of(other))
+        return self._known(self.rate.pps > self.asked_pps[-1], self.asked_pps[-1])
 
     def __eq__(self, other: object) -> bool:
         return self.rate.pps == self._rate_of(other)
 
-    def __ge__(self, other: object) -> bool:
-        self.asked_pps.append(self._rate_of(other))
-        return self._proven(self.rate.pps >= self.asked_pps[-1])
-
-    def __gt__(self, other: object) -> bool:
-        self.asked_pps.append(self._rate_of(other))
-        return self._proven(self.rate.pps > self.asked_pps[-1])
-
-    def _proven(self, enough: bool) -> bool:
+    def _known(self, reached: bool, floor_pps: float) -> bool:
         """Return whether the floor was reached; a kind of rate may know that this was not learnt."""
-        return enough
+        return reached
 
     def __hash__(self) -> int:
         return hash(self.rate.pps)
@@ -135,12 +140,17 @@ class Throughput(_Rated):
     limited_by: str = ""
     asked_pps: list[float] = field(default_factory=list, init=False, repr=False)
 
-    def _proven(self, enough: bool) -> bool:
+    def _known(self, reached: bool, floor_pps: float) -> bool:
         """Refuse to call a device too slow where something else ended the search."""
-        if enough or self.limited_by not in ("generator", "machine"):
-            return enough
+        if reached or not self.limited_by:
+            return reached
+        if self.limited_by == "link":
+            raise ConfigurationError(
+                f"{PacketRate(floor_pps)} is above all that was searched: accepted: at most "
+                f"{PacketRate(self.lower_pps)}, or a higher at_most or link"
+            )
         raise InvalidMeasurement(
-            f"{self.rate} is sustained, and whether {PacketRate(self.asked_pps[-1])} is was not learnt: "
+            f"{self.rate} is sustained, and whether {PacketRate(floor_pps)} is was not learnt: "
             f"the {self.limited_by} was the limit"
         )
 
@@ -177,6 +187,15 @@ class ForwardingRate(_Rated):
         """Share of the offered frames that was lost, the median of the valid trials; 0 without any."""
         return median([trial.loss_ratio for trial in self.trials if trial.valid] or [0.0])
 
+    def _known(self, reached: bool, floor_pps: float) -> bool:
+        """Refuse to call a device too slow that was not offered that much."""
+        if reached or floor_pps <= self.offered_pps:
+            return reached
+        raise InvalidMeasurement(
+            f"whether {PacketRate(floor_pps)} is forwarded was not learnt: the generator offered "
+            f"{PacketRate(self.offered_pps)}"
+        )
+
     def __repr__(self) -> str:
         return f"<forwarding rate of {self.subject.topology}: {self.rate} of {self.offered}>"
 
@@ -194,6 +213,9 @@ class LatencyResult:
     offered: PacketRate
     latency: tuple[Latency, ...]
     trials: tuple[TrialResult, ...] = field(repr=False)
+
+    def __repr__(self) -> str:
+        return f"<latency at {self.offered}: median {self.median_us:.1f} us, p99 {self.p99_us:.1f} us>"
 
     def percentile_us(self, percentile: float) -> float:
         """Return one percentile of the worst direction, in microseconds.

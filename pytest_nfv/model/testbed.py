@@ -206,6 +206,8 @@ def _list(item: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
     def read(value: Any) -> tuple[Any, ...]:
         if not isinstance(value, list):
             raise ConfigurationError(f"{value!r} is not a list in [ ]")
+        if not value:
+            raise ConfigurationError("[] is empty; accepted: one or more, or leave the key out")
         return tuple(item(one) for one in value)
 
     return read

@@ -34,6 +34,18 @@ def pytest_configure(config: pytest.Config) -> None:
         settings_of(config)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Bring in the reporting on pytest-xdist's controller, with the first report of ours that a worker sends."""
+    worker = getattr(report, "node", None)
+    if worker is not None and hasattr(report, "nfv_used"):
+        config: pytest.Config = worker.config
+        if not config.pluginmanager.hasplugin("nfv-terminal"):
+            from pytest_nfv.plugin.session import activate_reporting
+
+            activate_reporting(config, settings_of(config), report)
+
+
 def settings_of(config: pytest.Config) -> Settings:
     """Return the checked options, read at the first call.
 

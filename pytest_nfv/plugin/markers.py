@@ -45,8 +45,17 @@ def defaults(item: pytest.Item, settings: Settings) -> Defaults:
     """Return what options and this test's markers say together; markers win.
 
     Raises:
-        ConfigurationError: an argument that the marker does not take, or a malformed value.
+        ConfigurationError: an argument that the marker does not take, or a malformed value; names the test.
     """
+    from pytest_nfv.errors import ConfigurationError
+
+    try:
+        return _defaults(item, settings)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{item.nodeid}: {error}") from error
+
+
+def _defaults(item: pytest.Item, settings: Settings) -> Defaults:
     from dataclasses import replace
 
     from pytest_nfv.deployment.traffic import Defaults, Requirements
@@ -57,19 +66,19 @@ def defaults(item: pytest.Item, settings: Settings) -> Defaults:
     told: dict[str, Any] = {key: value for each in found.values() for key, value in each.items()}
     goal = settings.goal
     if "duration" in told:
-        length = _read(item, "duration", told, Duration.of)
+        length = _read("duration", told, Duration.of)
         scale = goal.duration_sum_s / goal.trial_duration_s
         goal = replace(goal, trial_duration_s=length.s, duration_sum_s=length.s * scale)
     if "duration_sum" in told:
-        goal = replace(goal, duration_sum_s=_read(item, "duration_sum", told, Duration.of).s)
+        goal = replace(goal, duration_sum_s=_read("duration_sum", told, Duration.of).s)
     for key in ("loss_ratio", "exceed_ratio"):
         if key in told:
-            goal = replace(goal, **{key: _read(item, key, told, ratio)})
+            goal = replace(goal, **{key: _read(key, told, ratio)})
     method = told.get("method", settings.method)
-    _read(item, "method", {"method": method}, search)
-    least = _read(item, "at_least", told, PacketRate.of) if "at_least" in told else None
+    _read("method", {"method": method}, search)
+    least = _read("at_least", told, PacketRate.of) if "at_least" in told else None
     limits = {
-        percentile: _read(item, key, told, Duration.of).s * 1e6
+        percentile: _read(key, told, Duration.of).s * 1e6
         for key, percentile in _PERCENTILES.items()
         if key in told
     }
@@ -93,16 +102,23 @@ def _arguments(item: pytest.Item, name: str) -> dict[str, Any]:
         if marker.args or unknown:
             what = f"positional {marker.args[0]!r}" if marker.args else f"{unknown[0]}="
             raise ConfigurationError(
-                f"{item.nodeid}: marker {name} does not take {what}; accepted: {', '.join(sorted(_KEYS[name]))}"
+                f"marker {name} does not take {what}; accepted: {', '.join(sorted(_KEYS[name]))}"
             )
         told |= marker.kwargs
     return told
 
 
-def _read(item: pytest.Item, key: str, told: dict[str, Any], parse: Callable[[Any], Any]) -> Any:
+def _read(key: str, told: dict[str, Any], parse: Callable[[Any], Any]) -> Any:
     from pytest_nfv.errors import ConfigurationError
 
     try:
         return parse(told[key])
     except ConfigurationError as error:
-        raise ConfigurationError(f"{item.nodeid}: marker argument {key}={told[key]!r}: {error}") from error
+        raise ConfigurationError(f"marker argument {key}={told[key]!r}: {error}") from error
+
+
+def thresholds(item: pytest.Item) -> list[str]:
+    """Return which kinds of measurement this test's markers declare a threshold for."""
+    throughput = any("at_least" in marker.kwargs for marker in item.iter_markers("throughput"))
+    latency = any(_PERCENTILES.keys() & marker.kwargs.keys() for marker in item.iter_markers("latency"))
+    return ["throughput"] * throughput + ["latency"] * latency

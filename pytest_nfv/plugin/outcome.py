@@ -10,8 +10,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import pytest_nfv
-from pytest_nfv.errors import CapabilityMissing, InvalidMeasurement, NfvError
+from pytest_nfv.errors import (
+    CapabilityMissing,
+    ConfigurationError,
+    DeploymentError,
+    InvalidMeasurement,
+    NfvError,
+    RequirementNotMet,
+)
 from pytest_nfv.model.measurement import ForwardingRate, Throughput
+from pytest_nfv.plugin import markers
 from pytest_nfv.records import explain, junit
 from pytest_nfv.records.measurement import Measurement
 from pytest_nfv.units import PacketRate
@@ -21,6 +29,12 @@ if TYPE_CHECKING:
     from pytest_nfv.plugin.settings import Settings
 
 MEASURED: pytest.StashKey[list[tuple[Result, Measurement]]] = pytest.StashKey()
+USED: pytest.StashKey[dict[str, Any]] = pytest.StashKey()
+_OUTCOMES: dict[type[NfvError], str] = {
+    InvalidMeasurement: "invalid",
+    DeploymentError: "error",
+    ConfigurationError: "error",
+}
 _PACKAGE = Path(pytest_nfv.__file__).parent
 
 
@@ -29,6 +43,7 @@ class Outcomes:
 
     def __init__(self, settings: Settings) -> None:
         self._required = settings.require
+        self._plan = settings.plan
 
     def pytest_assertrepr_compare(self, op: str, left: object, right: object) -> list[str] | None:
         """Say both sides of `throughput >= rate` as shares of the same link."""
@@ -37,26 +52,42 @@ class Outcomes:
         return [f"{left.rate} {op} {right.on(left.subject.link, left.subject.frame_size)}"]
 
     @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Fail a test that declares a threshold and measures nothing that it could be held against."""
+        result = yield
+        kinds = {one.kind for _, one in item.stash.get(MEASURED, [])}
+        for kind in markers.thresholds(item):
+            if MEASURED in item.stash and kind not in kinds and not self._plan:
+                raise RequirementNotMet(f"the marker {kind} declares a threshold, and the test measured no {kind}")
+        return result
+
+    @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Shorten the traceback to the test, translate our errors, add what was measured."""
-        if call.excinfo is not None and not item.config.option.fulltrace:
-            _hide_plugin(call.excinfo.value)
+        error = call.excinfo.value if call.excinfo is not None else None
+        if error is not None and not item.config.option.fulltrace:
+            _hide_plugin(error, str(item.path))
         measured = [_asked(*pair) for pair in item.stash.get(MEASURED, [])] if call.when == "call" else []
         item.user_properties += [pair for one in measured for pair in junit.properties(one)]
         report = yield
-        error = call.excinfo.value if call.excinfo is not None else None
         if isinstance(error, CapabilityMissing):
             self._missing(item, report, error)
+        elif isinstance(error, NfvError) and call.when != "call":
+            report.longrepr = f"{type(error).__name__}: {error}"
         if call.when != "call":
             return report
-        if isinstance(error, InvalidMeasurement):
-            setattr(report, "nfv_outcome", "invalid")  # noqa: B010 - pytest's reports take attributes, mypy does not
-        setattr(report, "nfv_measurements", [one.to_json() for one in measured])  # noqa: B010 - as above
+        outcome = _OUTCOMES.get(next((kind for kind in _OUTCOMES if isinstance(error, kind)), NfvError), "")
+        told = {
+            "nfv_outcome": outcome,
+            "nfv_measurements": [one.to_json() for one in measured],
+            "nfv_used": item.stash.get(USED, {}),
+        }
+        vars(report).update(told)  # pytest's reports carry what plugins put there, also from worker to controller
         if report.failed:
             for one in measured:
-                if one.verdict is not None and one.verdict.value != "PASS":
+                if one.verdict is None or one.verdict.value != "PASS":
                     _add_section(report, explain.headline(one), "\n".join(explain.lines(one)))
         return report
 
@@ -68,10 +99,17 @@ class Outcomes:
         report.outcome = "skipped"
         report.longrepr = (path, line or 0, f"Skipped: {error}")
 
+
+class Statuses:
+    """Letters and words of outcomes that pytest does not have; also where only reports arrive."""
+
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, Any] | None:
-        """Give INVALID a letter and a word of its own."""
-        if getattr(report, "nfv_outcome", "") == "invalid":
+        """Give INVALID a letter and a word of its own, and call a broken testbed an error."""
+        outcome = getattr(report, "nfv_outcome", "")
+        if outcome == "invalid":
             return "invalid", "I", ("INVALID", {"yellow": True})
+        if outcome == "error":
+            return "error", "E", ("ERROR", {"red": True})
         return None
 
 
@@ -82,22 +120,29 @@ def _asked(result: Result, measurement: Measurement) -> Measurement:
     return measurement
 
 
-def _hide_plugin(error: BaseException) -> None:
-    """Cut the traceback behind the user's last line, and the causes of an error of ours: its message has them."""
-    last, entry = None, error.__traceback__
+def _hide_plugin(error: BaseException, test_file: str) -> None:
+    """Cut the traceback behind the test's last own line; an error of ours has its causes in its message."""
+    last, entry, in_test = None, error.__traceback__, False
     while entry is not None:
-        if _PACKAGE not in Path(entry.tb_frame.f_code.co_filename).parents and not _generated(entry.tb_frame):
+        in_test = in_test or entry.tb_frame.f_code.co_filename == test_file
+        if _of_plugin(entry.tb_frame):
+            if in_test:
+                break
+        else:
             last = entry
         entry = entry.tb_next
-    if last is not None:
+    if in_test and entry is not None and last is not None:
         last.tb_next = None
     if isinstance(error, NfvError):
         error.__cause__, error.__suppress_context__ = None, True
 
 
-def _generated(frame: FrameType) -> bool:
-    """Whether a frame is of a function that a dataclass of ours generated."""
-    return str(frame.f_globals.get("__name__", "")).startswith(f"{pytest_nfv.__name__}.")
+def _of_plugin(frame: FrameType) -> bool:
+    """Whether a frame is of our package; functions that a dataclass generated have no file."""
+    return (
+        _PACKAGE in Path(frame.f_code.co_filename).parents
+        or str(frame.f_globals.get("__name__", "")).partition(".")[0] == pytest_nfv.__name__
+    )
 
 
 def _add_section(report: pytest.TestReport, title: str, text: str) -> None:

@@ -13,8 +13,6 @@ from pytest_nfv.records.schema import Environment, Record, Run
 from pytest_nfv.records.store import Store
 
 if TYPE_CHECKING:
-    from pytest_nfv.deployment.bench import Bench
-    from pytest_nfv.deployment.system import System
     from pytest_nfv.plugin.settings import Settings
     from pytest_nfv.records.journal import Journal
 
@@ -44,18 +42,6 @@ class Recording:
             self._store.check_writable()
             self._store.recover()
 
-    def used(self, bench: Bench, system: System) -> None:
-        """Note the testbed and switch that a test is about to use."""
-        name = bench.testbed.name
-        if name not in self._environment:
-            self._environment[name] = bench.environment()
-        self._versions[f"{name}/{system.topology.vswitch}"] = system.version
-        line = f"{name}: {system.topology}"
-        if line not in self._plan:
-            self._plan.append(line)
-        if self._store is not None and self._journal is None:
-            self._journal = self._store.begin(self._record())
-
     def _record(self) -> Record:
         facts = self._environment
         return Record(
@@ -69,14 +55,20 @@ class Recording:
         )
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Append a test's measurements and outcome."""
+        """Append a test's measurements and outcome, and what they were made with."""
+        used = getattr(report, "nfv_used", {})
+        self._environment |= used.get("environment", {})
+        self._versions |= used.get("versions", {})
+        self._plan += [line for line in used.get("plan", []) if line not in self._plan]
+        if used and self._store is not None and self._journal is None:
+            self._journal = self._store.begin(self._record())
         if self._journal is None:
             return
         measured = getattr(report, "nfv_measurements", None)
         for one in measured or []:
             self._journal.measured(report.nodeid, one)
         if report.when == "call" and measured is not None:
-            outcome = getattr(report, "nfv_outcome", report.outcome)
+            outcome = getattr(report, "nfv_outcome", "") or report.outcome
             self._journal.ended(report.nodeid, outcome, report.duration)
         elif report.when != "call" and report.failed:
             self._journal.ended(report.nodeid, "error", report.duration)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -15,13 +15,14 @@ from pytest_nfv.errors import CapabilityMissing, ConfigurationError
 from pytest_nfv.hosts.run_id import new_run_id
 from pytest_nfv.plugin import markers
 from pytest_nfv.plugin.benchmark import Rows
-from pytest_nfv.plugin.outcome import MEASURED, Outcomes
+from pytest_nfv.plugin.outcome import MEASURED, USED, Outcomes, Statuses
 from pytest_nfv.plugin.planned import Planned
 from pytest_nfv.plugin.recording import Recording
 from pytest_nfv.plugin.terminal import Terminal
 from pytest_nfv.records.measurement import Measurement
 
 if TYPE_CHECKING:
+    from pytest_nfv.deployment.system import System
     from pytest_nfv.deployment.traffic import Deploy, Result
     from pytest_nfv.model.testbed import Testbed
     from pytest_nfv.model.topology import Topology
@@ -64,15 +65,18 @@ class Session:
         if not settings.plan:
             for name in settings.require:
                 capabilities.probe(name)
-        self._recording = None if settings.plan else Recording(settings, self.run_id)
+        self._recording = None if settings.plan or self._in_worker else Recording(settings, self.run_id)
 
     def parts(self) -> Iterator[tuple[str, object]]:
         """Return the plugins that this run needs, by name."""
         yield "outcomes", Outcomes(self.settings)
-        yield "terminal", self.terminal
-        yield from (
-            [("planned", Planned(self._planner))] if self._recording is None else [("recording", self._recording)]
-        )
+        yield "statuses", Statuses()
+        if not self._in_worker:
+            yield "terminal", self.terminal
+        if self.settings.plan:
+            yield "planned", Planned(self._planner)
+        if self._recording is not None:
+            yield "recording", self._recording
 
     def bench(self, testbed: Testbed) -> Iterator[Bench]:
         """Own a testbed until pytest is done with it.
@@ -111,16 +115,36 @@ class Session:
             rows.add(result)
 
         def traffic(topology: Topology) -> Traffic:
-            if not hasattr(topology, "directions"):
+            if isinstance(topology, type) or not hasattr(topology, "directions"):
                 raise ConfigurationError(f"deploy({topology!r}): accepted: a topology, such as P2P(vswitch)")
-            if self._recording is None:
+            if self.settings.plan:
                 planned = self._planner.traffic(cost, bench.testbed, topology, defaults)
                 return cast(Traffic, planned)  # answers the same calls
             system = bench.system(topology)
-            self._recording.used(bench, system)
+            _note(item.stash.setdefault(USED, {}), bench, system)
             return Traffic(system, defaults, self.terminal, measured)
 
         return Deployer(traffic)
+
+
+def activate_reporting(config: pytest.Config, settings: Settings, first: pytest.TestReport) -> None:
+    """Register what works from reports alone: on pytest-xdist's controller, where the tests run elsewhere.
+
+    The report that brings it in is already on its way round the plugins, so it is handed over here.
+    """
+    terminal, recording = Terminal(config, settings), Recording(settings, new_run_id())
+    for name, part in (("statuses", Statuses()), ("terminal", terminal), ("recording", recording)):
+        config.pluginmanager.register(part, f"nfv-{name}")
+    terminal.pytest_runtest_logreport(first)
+    recording.pytest_runtest_logreport(first)
+
+
+def _note(used: dict[str, Any], bench: Bench, system: System) -> None:
+    """Note, in JSON values, what a test was measured with."""
+    name = bench.testbed.name
+    used.setdefault("environment", {}).setdefault(name, bench.environment())
+    used.setdefault("versions", {})[f"{name}/{system.topology.vswitch}"] = system.version
+    used.setdefault("plan", []).append(f"{name}: {system.topology}")
 
 
 class Deployer:

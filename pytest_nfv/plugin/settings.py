@@ -91,13 +91,15 @@ def settings(config: pytest.Config) -> Settings:
         retry_invalid=read("retry-invalid", _count),
         report=read("report", lambda text: Path(text) if text else None),
         require=read("require", _capabilities),
-        plan=texts["plan"][0] == "yes",
+        plan=read("plan", _flag),
         command={name: text for name, (text, source) in texts.items() if source != "default"},
     )
 
 
 def _each(text: str, parse: Callable[[str], T]) -> tuple[T, ...]:
     words = [word.strip() for word in text.split(",") if word.strip()]
+    if text and not words:
+        raise ConfigurationError("nothing is named; accepted: one name or more, separated by commas")
     return tuple(dict.fromkeys(parse(word) for word in words))
 
 
@@ -109,6 +111,14 @@ def _switch(name: str) -> str:
 def _method(name: str) -> str:
     search(name)
     return name
+
+
+def _flag(text: str) -> bool:
+    if text.lower() in ("1", "true", "yes", "on"):
+        return True
+    if text.lower() in ("", "0", "false", "no", "off"):
+        return False
+    raise ConfigurationError("accepted: yes or no (1, true, on; 0, false, off)")
 
 
 def _count(text: str) -> int:

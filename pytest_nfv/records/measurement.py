@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from statistics import median
 from typing import Any
 
 from pytest_nfv.model.goal import SearchGoal
@@ -18,7 +19,7 @@ from pytest_nfv.records.reading import Node
 from pytest_nfv.records.trial_json import decode_latency, decode_trial, encode_latency, encode_trial
 from pytest_nfv.units import Link, line_rate
 
-NOT_THE_DEVICE = ("generator", "machine")
+NOT_THE_DEVICE = ("link", "generator", "machine")
 
 KINDS = ("gate", "throughput", "forwarding_rate", "latency")
 RATED = ("throughput", "forwarding_rate")
@@ -107,10 +108,18 @@ class Measurement:
         if self.verdict is Verdict.INVALID:
             return judged
         reasons = _missed(judged)
-        if reasons and self.limited_by in NOT_THE_DEVICE:
-            limit = f"the {self.limited_by} was the limit: at least that much is sustained, more was not learnt"
-            return replace(judged, verdict=Verdict.INVALID, reasons=(*reasons, limit))
+        limit = self.limited_by if self.limited_by in NOT_THE_DEVICE else ""
+        if self.kind == "forwarding_rate" and at_least_pps is not None and self._offered_pps < at_least_pps:
+            limit = "generator"
+        if reasons and limit:
+            said = f"the {limit} was the limit: at least that much is reached, more was not learnt"
+            return replace(judged, verdict=Verdict.INVALID, reasons=(*reasons, said))
         return replace(judged, verdict=Verdict.FAIL if reasons else Verdict.PASS, reasons=reasons)
+
+    @property
+    def _offered_pps(self) -> float:
+        """What was offered per direction, the median of the valid trials; 0 without any."""
+        return median([trial.offered_pps for trial in self.trials if trial.valid] or [0.0])
 
     @classmethod
     def of(cls, value: Measurement | Mapping[str, Any]) -> Measurement:

@@ -211,6 +211,14 @@ def test_a_wrong_marker_stops_the_run_before_it_starts(run: Run, marker: str, sa
         ("deploy(P2P(vswitch)).sustains(400, frame_size=64)", "packet rate 400"),
         ("deploy(P2P(vswitch)).throughput(frame_size=64) > 400", "cannot compare"),
         ("deploy('P2P')", "accepted: a topology"),
+        ("deploy(P2P)", "accepted: a topology"),
+        ("deploy(P2P('ovz'))", "vSwitch 'ovz': accepted: linux-bridge"),
+        ("deploy(P2P(vswitch)).sustains(1 * kpps, frame_size=64, burst='x')", "burst 'x': accepted"),
+        ("deploy(P2P(vswitch)).sustains(1 * kpps, frame_size=64, frame=b'x')", "accepted"),
+        (
+            "deploy(P2P(vswitch)).throughput(frame_size=64, at_most='1kpps') >= 2 * kpps",
+            "above all that was searched",
+        ),
         ("P2P(7)", "accepted: a VSwitch or a switch's name"),
         ("deploy(P2P(vswitch)).sustains(1 * kpps, frame_size=64, loss_ratio=2)", "ratio 2"),
     ],
@@ -222,10 +230,11 @@ def test_wrong_arguments_are_explained_without_the_plugins_insides(run: Run, bod
             {body}
     """
     result = run(suite)
-    result.assert_outcomes(failed=1)
+    result.assert_outcomes(errors=1)
     text = result.stdout.str()
     assert says in text
     assert "pytest_nfv/deployment" not in text
+    assert "contextlib" not in text
 
 
 def test_frame_sizes_select_and_parametrise(run: Run) -> None:
@@ -275,3 +284,73 @@ def test_ini_and_environment_are_twins(
     run(SUITE, "-k", "line_rate and 64").assert_outcomes(failed=1)
     monkeypatch.setenv("PYTEST_NFV_SIM", "capacity=20Mpps")
     run(SUITE, "-k", "line_rate and 64").assert_outcomes(passed=1)
+
+
+def test_xdist_reports_and_records_like_one_process(run: Run, pytester: pytest.Pytester) -> None:
+    result = run(
+        SUITE, "-n", "2", "--nfv-report=out", "--nfv-sim=capacity=20Mpps,generator=3Mpps", "-p", "no:benchmark"
+    )
+    assert result.ret == 1
+    text = result.stdout.str()
+    assert "2 invalid" in text
+    assert "dataplane" in text
+    record = json.loads((pytester.path / "out" / "record.json").read_text())
+    assert sorted(one["outcome"] for one in record["results"]) == ["invalid", "invalid", "passed"]
+    assert set(record["environment"]["testbed"]) == {"sim"}
+    assert len(list((pytester.path / "out" / "history").glob("*.json"))) == 1
+
+
+@pytest.mark.parametrize("value", ["1", "true", "yes"])
+def test_the_plan_can_be_asked_for_in_the_environment(
+    run: Run, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("PYTEST_NFV_PLAN", value)
+    assert "3 planned" in run(SUITE).stdout.str()
+
+
+def test_what_a_flag_does_not_take_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_NFV_PLAN", "maybe")
+    result = run(SUITE)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "$PYTEST_NFV_PLAN=maybe: accepted: yes or no" in result.stderr.str()
+
+
+def test_an_empty_choice_is_refused_not_skipped(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(SUITE)
+    result = pytester.runpytest_subprocess("--nfv-host=,", "--nfv-require=netns")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "nothing is named" in result.stderr.str()
+
+
+@pytest.mark.parametrize("marker", ["throughput(at_least='1Mpps')", "latency(p99='1ms')"])
+def test_a_threshold_that_nothing_was_held_against_fails(run: Run, marker: str) -> None:
+    suite = f"""
+        import pytest
+        from pytest_nfv import P2P
+        @pytest.mark.{marker}
+        def test_it(deploy, vswitch):
+            deploy(P2P(vswitch))
+    """
+    result = run(suite)
+    result.assert_outcomes(failed=1)
+    assert "declares a threshold, and the test measured no" in result.stdout.str()
+
+
+def test_an_own_assertion_on_latency_is_explained_too(run: Run) -> None:
+    suite = """
+        from pytest_nfv import P2P, Mpps
+        def test_it(deploy, vswitch):
+            assert deploy(P2P(vswitch)).latency(1 * Mpps, frame_size=64).p99_us < 5
+    """
+    result = run(suite)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*assert 20.* < 5", "*latency p50*"])
+
+
+def test_a_generators_limit_is_not_the_devices_failure_anywhere(run: Run, pytester: pytest.Pytester) -> None:
+    result = run(SUITE, "-k", "test_throughput", "--nfv-sim=generator=3Mpps", "--nfv-report=out")
+    assert "1 invalid" in result.stdout.str()
+    record = json.loads((pytester.path / "out" / "record.json").read_text())
+    (entry,) = record["results"]
+    assert entry["outcome"] == "invalid"
+    assert entry["measurements"][0]["verdict"] == "INVALID"

@@ -128,9 +128,8 @@ def test_rates_compare_with_rates_only() -> None:
     found = ForwardingRate(subject, GOAL, PacketRate(1e6), rate, ())
     assert found == rate
     assert found >= rate
-    assert not found > rate
-    assert found < 401 * kpps
-    assert found.asked_pps == [4e5, 4e5]
+    assert not found < rate
+    assert found.asked_pps == [4e5]
     assert (found.offered_pps, found.loss_ratio) == (0.0, 0.0)
     assert hash(found) == hash(replace(found))
     assert repr(found) == "<forwarding rate of x: 400 kpps of 1 Mpps>"
