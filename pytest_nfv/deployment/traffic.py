@@ -138,8 +138,9 @@ class Traffic:
     ) -> Throughput:
         """Search the highest load that meets the goal (RFC 2544 section 26.1, ETSI TST009 clause 12.3).
 
-        `method` is `rfc2544` or `tst009`, the option's where not given. `at_most` is the search's ceiling: line
-        rate where not given, on virtual links that of 10GbE at least. The other arguments are those of `sustains`.
+        `method` is `rfc2544`, `tst009` or `rfc9971`, the option's where not given. `at_most` is the search's ceiling:
+        line rate where not given, on virtual links that of 10GbE at least. The other arguments are those of
+        `sustains`.
 
         Raises:
             RequirementNotMet: the test's marker declares `at_least`, and this is less.

@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 
+import pytest_nfv
 from pytest_nfv.deployment import capabilities
+from pytest_nfv.deployment.traffic import Traffic
 from pytest_nfv.plugin import fixtures
 from pytest_nfv.plugin.markers import MARKERS
 from pytest_nfv.plugin.options import OPTIONS
@@ -48,6 +50,30 @@ def _lines() -> Iterator[str]:
         doc = inspect.getdoc(getattr(function, "__wrapped__", function)) or ""
         yield f"| `{name}` | {' '.join(doc.split())} |"
     yield ""
+    yield "`deploy` is for one test; tests that deploy equal topologies share one deployment all the same."
+    yield ""
+    yield "## Traffic"
+    yield ""
+    yield "What `deploy(topology)` returns. Every rate is per direction."
+    yield ""
+    yield "| call | what it does |"
+    yield "|---|---|"
+    for name, method in inspect.getmembers(Traffic, inspect.isfunction):
+        if not name.startswith("_"):
+            arguments = ", ".join(list(inspect.signature(method).parameters)[1:])
+            yield f"| `{name}({arguments})` | {_first_sentence(method)} |"
+    yield ""
+    yield "## Names to import"
+    yield ""
+    yield "From `pytest_nfv`."
+    yield ""
+    yield "| name | what it is |"
+    yield "|---|---|"
+    for name in pytest_nfv.__all__:
+        value = getattr(pytest_nfv, name)
+        told = _first_sentence(value) if inspect.isclass(value) or inspect.isfunction(value) else f"`{value!r}`"
+        yield f"| `{name}` | {told} |"
+    yield ""
     yield "## Capabilities"
     yield ""
     yield "Names that `--nfv-require` takes, and what each stands for."
@@ -56,3 +82,8 @@ def _lines() -> Iterator[str]:
     yield "|---|---|"
     for name, meaning in capabilities.known().items():
         yield f"| `{name}` | {meaning} |"
+
+
+def _first_sentence(thing: object) -> str:
+    """Return the first paragraph of a docstring, on one line."""
+    return " ".join((inspect.getdoc(thing) or "").split("\n\n")[0].split())
