@@ -138,9 +138,9 @@ class Traffic:
     ) -> Throughput:
         """Search the highest load that meets the goal (RFC 2544 section 26.1, ETSI TST009 clause 12.3).
 
-        `method` is `rfc2544`, `tst009` or `rfc9971`, the option's where not given. `at_most` is the search's ceiling:
-        line rate where not given, on virtual links that of 10GbE at least. The other arguments are those of
-        `sustains`.
+        `method` is `rfc2544`, `tst009` or `rfc9971`, the option's where not given. `at_most` is the search's
+        ceiling: line rate where not given, on virtual links that of 10GbE at least. The other arguments are
+        those of `sustains`.
 
         Raises:
             RequirementNotMet: the test's marker declares `at_least`, and this is less.
@@ -282,7 +282,7 @@ class Traffic:
         kernel = self._system.topology.kernel_octets
         if kernel and frame is not None:
             raise ConfigurationError(
-                f"frame={frame.summary()!r}: {self._system.topology}: the kernel makes the headers of what is "
+                f"frame={frame!r:.60}: {self._system.topology}: the kernel makes the headers of what is "
                 "sent; accepted: no frame, or SocketPair(protocol='raw')"
             )
         templates = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from typing import TYPE_CHECKING
 
 from pytest_nfv.errors import ConfigurationError
@@ -16,7 +17,6 @@ SOURCE_IP, DESTINATION_IP = "198.18.0.1", "198.19.0.1"
 SOURCE_PORT, DESTINATION_PORT = 0xC020, 7
 
 _ZEROS = bytes(SIGNATURE_OCTETS)
-_OTHER = bytes(range(1, SIGNATURE_OCTETS + 1))
 
 
 def ethernet_udp(
@@ -41,13 +41,16 @@ def from_packet(packet: Packet, frame_size: FrameSize | int, *, src: str, dst: s
     """Return any scapy packet as a template of `frame_size`, padded behind its payload.
 
     A packet without an Ethernet header gets one; MAC addresses that it does not set become `src` and `dst`.
-    Lengths and checksums that it does not set are scapy's. UDP over IPv4 goes without checksum (RFC 768), as the
-    signature differs from frame to frame.
+    Lengths and checksums that it does not set are scapy's.
+
+    The signature differs from frame to frame, and a checksum over the payload does not follow it. UDP over IPv4
+    goes without checksum (RFC 768). Any other (TCP, ICMP, UDP over IPv6) is right for a signature of zeros only:
+    devices of layers 2 and 3 do not look at it and forward such frames, a receiver's stack would drop them.
 
     Raises:
-        ConfigurationError: it has no room for the signature, or something in it depends on the signature.
+        ConfigurationError: it is no scapy packet, or has no room for the signature at its end.
     """
-    whole = _with_addresses(packet, src, dst)
+    whole = _with_addresses(_checked(packet), src, dst)
     octets = FrameSize.of(frame_size).octets - FCS_OCTETS
     room = octets - len(bytes(whole))
     if room < SIGNATURE_OCTETS:
@@ -56,20 +59,25 @@ def from_packet(packet: Packet, frame_size: FrameSize | int, *, src: str, dst: s
             f"takes {octets - room} and the generator's signature {SIGNATURE_OCTETS}; accepted: frames from "
             f"{octets - room + SIGNATURE_OCTETS + FCS_OCTETS} B on"
         )
-    filling = bytes(number % 256 for number in range(room - SIGNATURE_OCTETS))
-    frame, other = _built(whole, filling + _ZEROS), _built(whole, filling + _OTHER)
-    if len(frame) != octets or frame[octets - room :] != filling + _ZEROS:
+    payload = bytes(number % 256 for number in range(room - SIGNATURE_OCTETS)) + _ZEROS
+    frame = _built(whole, payload)
+    if len(frame) != octets or not frame.endswith(payload):
         raise ConfigurationError(
             f"{packet.summary()}: it puts octets of its own behind the payload; "
             "accepted: packets that end with their payload"
         )
-    changed = [place for place in range(octets - SIGNATURE_OCTETS) if frame[place] != other[place]]
-    if changed:
-        raise ConfigurationError(
-            f"{packet.summary()}: octet {changed[0]} depends on the signature, as a checksum over the payload "
-            "does; accepted: UDP over IPv4, or the field set by hand (chksum=0) where nothing on the way checks it"
-        )
     return frame
+
+
+def _checked(packet: object) -> Packet:
+    from scapy.packet import Packet
+
+    if not isinstance(packet, Packet):
+        raise ConfigurationError(
+            f"frame {reprlib.repr(packet)} is of type {type(packet).__name__}; accepted: a scapy packet, such as "
+            "IP() / UDP(), or Ether(octets) where the octets are at hand"
+        )
+    return packet
 
 
 def _with_addresses(packet: Packet, src: str, dst: str) -> Packet:
@@ -82,9 +90,9 @@ def _with_addresses(packet: Packet, src: str, dst: str) -> Packet:
     for field, address in (("src", src), ("dst", dst)):
         if field not in whole.fields:
             whole.setfieldval(field, address)
-    udp = whole.getlayer(UDP)
-    if udp is not None and isinstance(udp.underlayer, IP) and udp.fields.get("chksum") is None:
-        udp.chksum = 0
+    for layer in whole.iterpayloads():  # in tunnels, too
+        if isinstance(layer, UDP) and isinstance(layer.underlayer, IP) and layer.fields.get("chksum") is None:
+            layer.chksum = 0
     return whole
 
 

@@ -189,7 +189,7 @@ class TrialResult:
 
     Attributes:
         started_at: seconds since the epoch.
-        offered_for_s: span between the first and the last frame offered, one frame gap added.
+        offered_for_s: span from when the first frame was due to the last burst (or frame) offered, its gap added.
         settle_s: how long after the last frame the counters were still moving.
         invalid: why nothing can be learnt from it; empty means valid.
         disturbed: what the machine took from the device meanwhile; does not make it invalid by itself.

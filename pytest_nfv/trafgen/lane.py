@@ -23,23 +23,24 @@ class Lane:
     Attributes:
         position: frames offered so far, taken or refused; refused: those that the device's full ring refused;
             refused_behind: those of them that were part of catching up with the schedule.
-        first_ns, last_ns: time of the first and the last batch; None before there was one.
+        last_ns: time of the last batch; None before there was one.
     """
 
     def __init__(self, port: Port, flows: Sequence[FlowOffer], burst: int) -> None:
         self._port = port
         self._flows = tuple(flows)
-        self._burst = burst
+        self._burst = max(1, burst)
         port.prepare(np.stack([template(flow) for flow in flows]))
         self._numbering = Numbering(tuple(flow.flow for flow in flows), port.burst_max)
         self.rate_pps = sum(flow.rate_pps for flow in flows)
         self.position = 0
         self.refused = self.refused_behind = 0
-        self.first_ns: int | None = None
+        self._start_ns = 0
         self.last_ns: int | None = None
 
     def start(self, now_ns: int) -> None:
         """Begin the schedule."""
+        self._start_ns = now_ns
         frames = sum(flow.frames for flow in self._flows)
         self.pacer = Pacer(self.rate_pps, frames, now_ns, self._port.burst_max, self._burst)
 
@@ -71,15 +72,18 @@ class Lane:
             self.position += offered
             self.pacer.went_out(offered)
             self.last_ns = now_ns
-            if self.first_ns is None:
-                self.first_ns = now_ns
 
     @property
     def offered_for_s(self) -> float:
-        """Span between the first and the last frame, one frame gap added; 0 where nothing was sent."""
-        if self.first_ns is None or self.last_ns is None:
+        """Span from when the first frame was due to the last burst, its own gap added; 0 where nothing was sent.
+
+        A burst is the load until the next one is due: n frames on schedule are n / rate seconds, in whatever
+        groups they go out. What a late first look sends was owed before it, so that look is not where it begins.
+        """
+        if self.last_ns is None:
             return 0.0
-        return (self.last_ns - self.first_ns) / 1e9 + 1 / self.rate_pps
+        last_burst = (self.position - 1) % self._burst + 1
+        return (self.last_ns - self._start_ns) / 1e9 + last_burst / self.rate_pps
 
     def sent(self, turn: int) -> int:
         """Return how many frames of the port's flow number `turn` were offered."""

@@ -9,17 +9,20 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import IPv6
+from scapy.packet import Packet
 
 from pytest_nfv.errors import CapabilityMissing, GeneratorError
 from pytest_nfv.generators.builtin import Builtin
-from pytest_nfv.generators.templates import ethernet_udp
+from pytest_nfv.generators.templates import ethernet_udp, from_packet
 from pytest_nfv.hosts import userns
 from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.local import LocalHost
 from pytest_nfv.hosts.protocol import Host
 from pytest_nfv.hosts.run_id import new_run_id
 from pytest_nfv.model.offer import MAGIC, FlowOffer, Offer, PortSpec, Report
-from pytest_nfv.model.trial import Direction
+from pytest_nfv.model.trial import Direction, FlowCounts
 from pytest_nfv.vswitches.linux_bridge import LinuxBridge
 
 MTU = 1500
@@ -217,6 +220,25 @@ def test_frame_sizes_change_between_trials(generator: Builtin, ports: tuple[Port
         assert [flow.corrupted for flow in report.flows] == [0, 0]
         assert all(flow.received + flow.lost == 1_000 for flow in report.flows)
         assert all(flow.received for flow in report.flows)
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        pytest.param(IP(src="198.18.0.1", dst="198.19.0.1") / TCP(sport=49184, dport=7), id="TCP"),
+        pytest.param(IPv6(src="2001:2::1", dst="2001:2::2") / UDP(sport=49184, dport=7), id="UDP over IPv6"),
+    ],
+)
+def test_frames_whose_checksum_is_over_the_signature_come_back_unchanged(
+    generator: Builtin, ports: tuple[PortSpec, ...], packet: Packet
+) -> None:
+    template = from_packet(packet, 128, src=ports[0].address, dst=ports[1].address)
+    offer = Offer((FlowOffer(0, WAYS[0], 2_000.0, 1_000, template.hex()),))
+    for _ in range(TRIES):
+        (counts,) = generator.offer(offer).flows
+        if counts.received == 1_000:  # the device had time for all
+            break
+    assert counts == FlowCounts(WAYS[0], 1_000, 1_000, 1_000)
 
 
 def test_an_interface_that_is_not_there_is_named(switch: LinuxBridge, ports: tuple[PortSpec, ...]) -> None:
