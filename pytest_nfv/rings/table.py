@@ -11,9 +11,13 @@ from pytest_nfv.rings.port import Port
 
 KINDS = {
     "af_packet": "pytest_nfv.rings.af_packet:AfPacketPort",
+    "af_xdp": "pytest_nfv.rings.af_xdp:AfXdpPort",
     "loopback": "pytest_nfv.rings.loopback:LoopbackPort",
+    "memif": "pytest_nfv.rings.memif:MemifPort",
     "raw_socket": "pytest_nfv.rings.socket_kinds:RawSockets",
     "udp_socket": "pytest_nfv.rings.socket_kinds:UdpSockets",
+    "vhost_user": "pytest_nfv.rings.vhost_user:VhostUserPort",
+    "vhost_user_backend": "pytest_nfv.rings.vhost_user_backend:VhostUserBackendPort",
 }
 LEAST_OCTETS = {"udp_socket": 18}
 """What a template has at least, where that is not a frame's 60 octets (no FCS): a 64 B frame's UDP payload."""

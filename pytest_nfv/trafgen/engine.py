@@ -19,6 +19,7 @@ from pytest_nfv.trafgen.report import Span, build_report
 from pytest_nfv.trafgen.signature import head
 
 POLL_NS = 250_000
+POLL_FRAMES = 512
 TICK_NS = 20_000_000
 LEARNING_FRAMES = 3
 _LOCAL_EXPERIMENTAL = 0x88B5
@@ -101,18 +102,20 @@ class Trial:
         lanes, inboxes = tuple(self._lanes.values()), tuple(self._inboxes.values())
         clock = self._clock
         looked = polled = clock()
-        longest = 0
+        longest = polled_at = 0
         while True:
             now = clock()
             if now - looked > longest:
                 longest = now - looked
             looked = now
             idle = True
+            position = 0
             for lane in lanes:
                 if lane.send(now):
                     idle = False
-            if idle or now - polled > POLL_NS:
-                polled = now
+                position += lane.position
+            if idle or now - polled > POLL_NS or position - polled_at >= POLL_FRAMES:
+                polled, polled_at = now, position
                 for inbox in inboxes:
                     inbox.drain()
                 if now > self._next_tick_ns:

@@ -88,6 +88,16 @@ class Tracker:
         numbers += self._next
         return numbers
 
+    @property
+    def next(self) -> int:
+        """The number that comes next where nothing is lost."""
+        return self._next
+
+    def follow(self, count: int) -> None:
+        """Take the next `count` frames, in order: what `add` would make of them, without a look at each."""
+        self._next += count
+        self.received += count
+
     def add(self, numbers: I64) -> Mask | None:
         """Take frames in arrival order; return which were first copies, None for all."""
         count = len(numbers)

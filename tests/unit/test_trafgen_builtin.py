@@ -149,9 +149,7 @@ def test_the_core_is_asked_of_the_host(host: Here) -> None:
 
 
 def test_errors_keep_their_branch_and_the_process_goes_on(generator: Builtin) -> None:
-    with pytest.raises(
-        ConfigurationError, match=r"generator on here: port kind 'no': accepted: af_packet, loopback"
-    ):
+    with pytest.raises(ConfigurationError, match=r"generator on here: port kind 'no': accepted: af_packet,"):
         generator.open([PortSpec("no", ADDRESSES[0])])
     with pytest.raises(GeneratorError, match="generator on here: no port is open yet"):
         generator.learn()

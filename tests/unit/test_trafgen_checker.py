@@ -49,6 +49,44 @@ def test_intact_frames_give_sequence_and_latency() -> None:
     assert out.intact[0].latencies_ns.tolist() == [NOW - 100 - START - n for n in range(5)]
 
 
+def follow(frames: Sequence[bytes], number: int, flows: int = 1) -> list[int] | None:
+    checker = Checker([(7 + n, np.frombuffer(template(60, 1 + n), np.uint8)) for n in range(flows)], START)
+    found = checker.follow(arrived(frames), number, NOW)
+    return None if found is None else found.sequences.tolist()
+
+
+NUMBERS = (3, 4, 5)
+FOLLOWING = [frame(template(), 7, n) for n in NUMBERS]
+NOT_FOLLOWING = {
+    "a gap": [frame(template(), 7, n) for n in (3, 5, 6)],
+    "another order": [frame(template(), 7, n) for n in (3, 5, 4)],
+    "a copy": [frame(template(), 7, n) for n in (3, 3, 4)],
+    "another flow": [*FOLLOWING[:2], frame(template(), 8, 5)],
+    "a changed octet": [*FOLLOWING[:2], frame(template(60, 9), 7, 5)],
+    "a longer frame": [*FOLLOWING[:2], FOLLOWING[2] + b"x"],
+    "an earlier trial's": [frame(template(), 7, 3, START - 1), *FOLLOWING[1:]],
+    "a later trial's": [*FOLLOWING[:2], frame(template(), 7, 5, NOW + 1)],
+}
+
+
+def test_what_comes_next_in_order_is_recognised() -> None:
+    assert follow(FOLLOWING, 3) == [3, 4, 5]
+    assert follow(FOLLOWING, 3 + (1 << 32)) == [3, 4, 5]
+    edges = [frame(template(), 7, 3, START), frame(template(), 7, 4, NOW)]
+    assert follow(edges, 3) == [3, 4]
+
+
+@pytest.mark.parametrize("frames", NOT_FOLLOWING.values(), ids=NOT_FOLLOWING)
+def test_what_does_not_follow_is_left_to_be_sorted(frames: list[bytes]) -> None:
+    assert follow(frames, 3) is None
+
+
+def test_what_follows_another_number_or_flow_or_a_wrap_is_left_to_be_sorted() -> None:
+    assert follow(FOLLOWING, 2) is None
+    assert follow(FOLLOWING, 3, flows=2) is None
+    assert follow([frame(template(), 7, n) for n in ((1 << 32) - 1, 0)], (1 << 32) - 1) is None
+
+
 @pytest.mark.parametrize("octet", range(60 - 16))
 def test_a_changed_octet_anywhere_before_the_signature_is_corruption(octet: int) -> None:
     good = frame(template(), 7, 3)

@@ -214,6 +214,16 @@ def test_what_a_full_ring_refuses_is_offered_and_lost() -> None:
     assert report.refused == (900,)
 
 
+def test_who_sends_without_pause_still_takes_what_arrives_in_time() -> None:
+    clock = Clock()
+    ports = LoopbackPort.pair(slots=1024, clock=clock)
+    fast = FlowOffer(0, Direction(0, 1), 1e9, 50_000, template(0))  # always owed more than a burst
+    report = Trial(ports, Offer((fast,), quiet_s=0.01), lambda *_: None, clock).run()
+    counts = only(report)
+    assert counts.sent > 1024
+    assert (counts.lost, report.refused) == (0, (0,))
+
+
 def test_a_frame_of_the_trial_before_is_not_counted() -> None:
     clock = Clock()
     here, there = LoopbackPort.pair(clock=clock)
