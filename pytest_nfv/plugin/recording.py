@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -54,14 +55,17 @@ class Recording:
             plan=tuple(self._plan),
         )
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Append a test's measurements and outcome, and what they were made with."""
-        used = getattr(report, "nfv_used", {})
+    def used(self, used: Mapping[str, Any]) -> None:
+        """Note what is measured with, as `nfv_used` of a report has it; the first one begins the journal."""
         self._environment |= used.get("environment", {})
         self._versions |= used.get("versions", {})
         self._plan += [line for line in used.get("plan", []) if line not in self._plan]
         if used and self._store is not None and self._journal is None:
             self._journal = self._store.begin(self._record())
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Append a test's measurements and outcome, and what they were made with."""
+        self.used(getattr(report, "nfv_used", {}))
         if self._journal is None:
             return
         measured = getattr(report, "nfv_measurements", None)

@@ -121,7 +121,10 @@ class Session:
                 planned = self._planner.traffic(cost, bench.testbed, topology, defaults)
                 return cast(Traffic, planned)  # answers the same calls
             system = bench.system(topology)
-            _note(item.stash.setdefault(USED, {}), bench, system)
+            used = item.stash.setdefault(USED, {})
+            _note(used, bench, system)
+            if self._recording is not None:
+                self._recording.used(used)  # before the first trial: a run that is cut off leaves its record, too
             return Traffic(system, defaults, self.terminal, measured)
 
         return Deployer(traffic)
