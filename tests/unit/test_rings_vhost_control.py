@@ -315,6 +315,21 @@ def test_ring_parts_outside_the_memory_are_named(
         wait_for_trouble(back, text)
 
 
+def test_a_front_end_that_leaves_takes_its_descriptors_along(tmp_path: Path, back: VhostUserBackendPort) -> None:
+    before = open_descriptors()
+    call = os.eventfd(0)
+    with say(
+        tmp_path / "b", (Request.SET_VRING_CALL, pack_word(0), (call,)), (Request.GET_FEATURES, b"", ())
+    ) as one:
+        Channel(one, "test").receive(SOON_S)
+        assert open_descriptors() == before + 4, "call, its copy, and the connection's two ends"
+    os.close(call)
+    wait_for_trouble(back, "the driver is gone")
+    deadline = time.monotonic() + SOON_S
+    while open_descriptors() != before:
+        assert time.monotonic() < deadline
+
+
 REQUESTS = st.one_of(st.sampled_from(list(Request)), st.integers(0, 2**32 - 1))
 SMALL = st.integers(0, 300)
 PAYLOADS = st.one_of(

@@ -201,6 +201,39 @@ def test_what_a_device_may_not_return_is_named(
         _ = queue.progress
 
 
+def test_an_entry_returned_twice_is_named_while_others_are_out(rig: Rig) -> None:
+    queue = rig.sender()
+    queue.prepare(templates(1))
+    push(queue, 0, 4)
+    rig.give_back([(2, 0)])
+    assert queue.progress == (1, 3)
+    rig.give_back([(2, 0)])
+    with pytest.raises(GeneratorError, match="returned entry 2, but it was not given to it"):
+        _ = queue.progress
+
+
+def test_a_slot_returned_twice_is_named_whatever_order_was_before(rig: Rig) -> None:
+    queue = rig.receiver()
+    rig.available()
+    for heads in ([1], [1, 2, 3, 4, 5, 6, 7]):
+        rig.give_back([fill(rig, head, 1) for head in heads])
+        assert queue.receive(SIZE) is not None
+        queue.release()
+    rig.give_back([fill(rig, 1, 1), fill(rig, 1, 1)])
+    with pytest.raises(GeneratorError, match="returned entry 1, but it was given to it once"):
+        queue.receive(SIZE)
+
+
+def test_new_templates_begin_with_the_first(rig: Rig) -> None:
+    queue = rig.sender()
+    queue.prepare(templates(1))
+    push(queue, 0, 3)
+    rig.give_back([(head, 0) for head in rig.available()])
+    queue.prepare(templates(4))
+    push(queue, 0, 6)
+    assert [int(rig.buffer(head)[HEADER]) for head in rig.available()] == [0, 1, 2, 3, 0, 1]
+
+
 def test_a_device_that_sleeps_is_told_and_one_that_polls_is_not(rig: Rig) -> None:
     queue = rig.sender()
     queue.prepare(templates(1))

@@ -77,7 +77,7 @@ def test_a_server_that_accepts_nobody_is_named(tmp_path: Path) -> None:
         server.listen(0)
         place = Rendezvous(str(path), "client", "port p")
         first = place.meet()
-        with pytest.raises(GeneratorError, match="port p: nobody serves the socket since 0.05 s"):
+        with pytest.raises(GeneratorError, match=r"port p: nobody serves the socket since 0.05 s"):
             place.meet(0.05)
         first.close()
 
