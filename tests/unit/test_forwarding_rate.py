@@ -48,7 +48,9 @@ class Ignored:
 def simulated(text: str, topology: Topology = PAIR, measured: list[Result] | None = None) -> Traffic:
     testbed = built_in()["sim"].with_simulation(Simulation.parse(text))
     kept: list[Result] = [] if measured is None else measured
-    return Traffic(SimulatedSystem(testbed, topology), Defaults(goal=GOAL), Ignored(), kept.append)
+    return Traffic(
+        SimulatedSystem(testbed, topology), Defaults(retry_invalid=3, goal=GOAL), Ignored(), kept.append
+    )
 
 
 class Script:
@@ -176,7 +178,9 @@ def test_frames_of_udp_sockets_are_payload_only() -> None:
             return SimulatedDevice(Simulation(), load.frame_size)
 
     for topology, octets in ((PAIR, 18), (replace(PAIR, protocol="raw"), 60)):
-        traffic = Traffic(Kept(built_in()["sim"], topology), Defaults(goal=GOAL), Ignored(), lambda _: None)
+        traffic = Traffic(
+            Kept(built_in()["sim"], topology), Defaults(retry_invalid=3, goal=GOAL), Ignored(), lambda _: None
+        )
         traffic.forwarding_rate("1Mpps", frame_size=64, burst=64)
         load = Kept.loads[-1]
         assert [len(bytes.fromhex(template)) for _, template in load.templates] == [octets]
@@ -188,7 +192,7 @@ def test_a_plan_says_who_shares_a_core_and_counts_the_trials() -> None:
     assert lines[1:] == ["  sender and linux-bridge share core 1; receiver polls on core 0"]
     planner = Planner()
     cost = planner.test("t")
-    traffic = planner.traffic(cost, built_in()["sim"], PAIR, Defaults(goal=GOAL))
+    traffic = planner.traffic(cost, built_in()["sim"], PAIR, Defaults(retry_invalid=3, goal=GOAL))
     assert traffic.forwarding_rate(1 * Mpps, frame_size=64).rate.pps == pytest.approx(1e6)
     assert cost.trials_s == [0.1] * 5
 
@@ -218,7 +222,9 @@ def test_an_invalid_forwarding_rate_is_raised_and_kept() -> None:
             return Script(*[-1.0] * 10)
 
     measured: list[Result] = []
-    traffic = Traffic(Broken(built_in()["sim"], PAIR), Defaults(goal=GOAL), Ignored(), measured.append)
+    traffic = Traffic(
+        Broken(built_in()["sim"], PAIR), Defaults(retry_invalid=3, goal=GOAL), Ignored(), measured.append
+    )
     with pytest.raises(InvalidMeasurement, match="nothing was learnt"):
         traffic.forwarding_rate("1Mpps", frame_size=64)
     assert len(measured) == 1
