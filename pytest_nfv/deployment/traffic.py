@@ -61,7 +61,7 @@ class Defaults:
     """
 
     goal: SearchGoal = field(default_factory=SearchGoal)
-    retry_invalid: int = 10
+    retry_invalid: int = 3
     method: str = "tst009"
     frame_size: FrameSize | None = None
     requirements: Requirements = field(default_factory=Requirements)

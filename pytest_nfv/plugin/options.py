@@ -70,7 +70,7 @@ OPTIONS = (
         "exceed-ratio", "RATIO", "0.5", "share of the summed duration that may be lossy (RFC 9971); 0 is RFC 2544"
     ),
     Option("search", "METHOD", "tst009", "how throughput is searched: rfc2544, tst009 or rfc9971"),
-    Option("retry-invalid", "N", "10", "how often an invalid trial is repeated before the test reports INVALID"),
+    Option("retry-invalid", "N", "3", "how often an invalid trial is repeated before the test reports INVALID"),
     Option("sim", "KEY=VALUE,...", "", "the simulated device: capacity=12.5Mpps,noise=0.3%,burst_every=40s,..."),
     Option(
         "report", "DIR", "", "directory for record.json, its history and report.html; default: nothing is written"
