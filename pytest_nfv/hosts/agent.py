@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pytest_nfv.errors import CapabilityMissing, DeploymentError
-from pytest_nfv.hosts import links, napi, netns, remains, userns
+from pytest_nfv.hosts import hugepages, links, napi, netns, remains, userns
 from pytest_nfv.hosts.inbox import Inbox
 from pytest_nfv.hosts.run_id import namespace_prefix
 
@@ -27,9 +27,10 @@ from pytest_nfv.hosts.run_id import namespace_prefix
 class Agent:
     """Holds what was made, by role; `answer` does one request, `put_back` undoes all."""
 
-    def __init__(self, run_id: str, rootless: bool) -> None:
-        """Make an agent that has made nothing yet."""
+    def __init__(self, run_id: str, rootless: bool, directory: Path) -> None:
+        """Make an agent that has made nothing yet; `directory` is the run's own."""
         self._run_id = run_id
+        self._directory = directory
         self._rootless = rootless
         self._spaces: dict[str, netns.Namespace] = {}
         self._threads: set[int] = set()
@@ -42,6 +43,7 @@ class Agent:
             "learned": self._learned,
             "threaded": self._threaded,
             "pin": self._pin,
+            "huge_pages": self._huge_pages,
             "read": lambda role, path: self._space(role).read(path),
             "write": lambda role, path, text: self._space(role).write(path, text),
             "remove": self._remove,
@@ -70,6 +72,10 @@ class Agent:
                 self._remove(role)
             except (DeploymentError, OSError) as error:
                 trouble.append(f"namespace {role}: {error}")
+        try:
+            remains.remove_directory(self._directory)
+        except OSError as error:
+            trouble.append(f"directory {self._directory}: {error}")
         return trouble
 
     def _space(self, role: str) -> netns.Namespace:
@@ -120,6 +126,10 @@ class Agent:
     def _pin(self, threads: list[tuple[int, str]], cores: list[int]) -> list[str]:
         return napi.pin(dict(threads), cores)
 
+    def _huge_pages(self, mebibytes: int) -> tuple[bool, str]:
+        taken = hugepages.take(mebibytes, self._directory, hugepages.default_pool())
+        return taken.enough, taken.note
+
 
 def serve(agent: Agent, inbox: Inbox, answers: IO[str]) -> None:
     """Answer until the inbox ends."""
@@ -147,7 +157,7 @@ def main() -> int:
         answers.write(json.dumps({"missing": [error.capability, error.missing, error.remedy]}) + "\n")
         answers.close()
         return 1
-    agent = Agent(options.run, options.rootless)
+    agent = Agent(options.run, options.rootless, options.mark.with_suffix(""))
     try:
         answers.write(json.dumps({"ok": {"pid": os.getpid()}}) + "\n")
         answers.flush()

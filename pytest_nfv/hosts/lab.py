@@ -92,9 +92,14 @@ class Lab:
         self._broken = ""
         self._roles: set[str] = set()
         self._mark = Mark.make(run_id, directory or runtime_directory())
-        try:
+        try:  # directory: the run's own, for sockets and logs; short, as a socket's path may have 107 octets
+            self.directory = self._mark.make_directory()
             self._agent = self._start_agent()
+        except DeploymentError:
+            self._mark.remove()
+            raise
         except OSError as error:
+            remains.remove_directory(self.directory)
             self._mark.remove()
             raise DeploymentError(f"the run's agent could not be started: {error}") from error
         self._lines = JsonLines(self._agent)
@@ -191,6 +196,17 @@ class Lab:
         """Give the threads, round robin, a core each and priority there; return which were not let."""
         return [str(note) for note in self._ask("pin", threads=list(threads.items()), cores=list(cores))]
 
+    def huge_pages(self, mebibytes: int) -> tuple[bool, str]:
+        """See that so many MiB of huge pages are free, asking the kernel for more where that is permitted.
+
+        What was added is taken back when the lab closes, or by the reaper.
+
+        Returns:
+            Whether there are enough, and a note: what was done, or what is missing and how to get it.
+        """
+        enough, note = self._ask("huge_pages", mebibytes=mebibytes)
+        return bool(enough), str(note)
+
     def remove(self, namespace: NamespaceHost) -> None:
         """Remove a namespace and every link made in it; safe to call twice."""
         self._ask("remove", role=namespace.role)
@@ -223,6 +239,7 @@ class Lab:
         try:
             remains.kill_processes(self.run_id)
             remains.remove_namespaces(self.run_id)
+            remains.remove_directory(self.directory)
         except OSError as error:
             return [str(error)]
         return []

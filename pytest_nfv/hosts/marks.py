@@ -64,6 +64,23 @@ class Mark:
         """The run that it stands for."""
         return self.path.name.removesuffix(_SUFFIX)
 
+    @property
+    def directory(self) -> Path:
+        """The run's own directory, beside the mark: sockets, logs, journals. Made by `make_directory`."""
+        return self.path.with_suffix("")
+
+    def make_directory(self) -> Path:
+        """Make the run's own directory, for this user alone.
+
+        Raises:
+            DeploymentError: it cannot be made.
+        """
+        try:
+            self.directory.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise DeploymentError(f"cannot make {self.directory}: {error.strerror}") from error
+        return self.directory
+
     @classmethod
     def make(cls, run_id: str, directory: Path) -> Mark:
         """Mark a run of this process as alive.

@@ -41,11 +41,13 @@ def _left(mark: marks.Mark, named: Path) -> list[str]:
     return [
         *(f"process {pid}" for pid in remains.processes_of(mark.run_id)),
         *(f"network namespace {path.name}" for path in remains.namespaces_of(mark.run_id, named)),
+        *([f"directory {mark.directory}"] if mark.directory.is_dir() else []),
         f"mark of run {mark.run_id}",
     ]
 
 
 def _removed(mark: marks.Mark, named: Path) -> list[str]:
     removed = remains.kill_processes(mark.run_id) + remains.remove_namespaces(mark.run_id, named)
+    removed += remains.remove_directory(mark.directory)
     mark.remove()
     return [*removed, f"mark of run {mark.run_id}"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
 import time
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
+from pytest_nfv.hosts import hugepages
 from pytest_nfv.hosts.netns import NAMED, remove_name
 from pytest_nfv.hosts.run_id import RUN_VARIABLE, namespace_prefix
 
@@ -74,3 +76,18 @@ def remove_namespaces(run_id: str, directory: Path = NAMED) -> list[str]:
     for path in paths:
         remove_name(path)
     return [f"network namespace {path.name}" for path in paths]
+
+
+def remove_directory(directory: Path) -> list[str]:
+    """Give back the huge pages that the run of this directory added, and remove the directory; return what went.
+
+    Processes of the run must have ended: pages in use do not leave the pool.
+
+    Raises:
+        OSError: not permitted.
+    """
+    if not directory.is_dir():
+        return []
+    gone = hugepages.give_back(directory, hugepages.default_pool())
+    shutil.rmtree(directory)
+    return [*gone, f"directory {directory}"]

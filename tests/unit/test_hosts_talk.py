@@ -113,7 +113,7 @@ def test_inbox_ends_when_nobody_is_left_to_ask(how: str) -> None:
 
 
 def test_agent_answers_what_goes_wrong() -> None:
-    agent = Agent("run01", rootless=True)
+    agent = Agent("run01", rootless=True, directory=Path("/nonexistent/run01"))
     assert agent.answer({"op": "links", "role": "gen"}) == {
         "error": "this run has no namespace 'gen'; it has: none"
     }

@@ -1,0 +1,158 @@
+"""Huge pages: taken where enough are free, asked of the kernel where root may, given back at the end.
+
+What a run raised stands in a journal in the run's own directory before the kernel is asked, so that the reaper can
+take it back after a kill -9. Other runs raise and lower the same number at the same time: a run takes back only
+what it added (kernel documentation, `admin-guide/mm/hugetlbpage`).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+JOURNAL = "hugepages.json"
+_POOLS = Path("/sys/kernel/mm/hugepages")
+_PREFIX, _SUFFIX = "hugepages-", "kB"
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What came of a request.
+
+    Attributes:
+        enough: whether that much is free now.
+        note: what was done, or why there is not enough.
+    """
+
+    enough: bool
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The kernel's pool of one size of page.
+
+    Attributes:
+        kib: size of a page in KiB.
+    """
+
+    kib: int
+    folder: Path
+
+    @property
+    def free(self) -> int:
+        """Pages that nobody has and nobody was promised."""
+        return self._read("free_hugepages") - self._read("resv_hugepages")
+
+    @property
+    def pages(self) -> int:
+        """Pages in the pool."""
+        return self._read("nr_hugepages")
+
+    def resize(self, pages: int) -> None:
+        """Ask for a pool of `pages`; the kernel gives what it has.
+
+        Raises:
+            OSError: not permitted.
+        """
+        (self.folder / "nr_hugepages").write_text(f"{pages}\n")
+
+    def _read(self, name: str) -> int:
+        return int((self.folder / name).read_text())
+
+
+def default_pool(pools: Path = _POOLS) -> Pool | None:
+    """Return the pool of the smallest pages, 2 MiB on most machines; None where the kernel has none."""
+    try:
+        names = [entry.name for entry in pools.iterdir() if entry.name.startswith(_PREFIX)]
+    except OSError:
+        return None
+    sizes = sorted(int(name.removeprefix(_PREFIX).removesuffix(_SUFFIX)) for name in names)
+    return Pool(sizes[0], pools / f"{_PREFIX}{sizes[0]}{_SUFFIX}") if sizes else None
+
+
+def take(mebibytes: int, directory: Path, pool: Pool | None) -> Taken:
+    """See that `mebibytes` of huge pages are free, raising the pool where that is needed and permitted.
+
+    Args:
+        mebibytes: how much, in all.
+        directory: the run's own, which holds the journal; its parent is locked meanwhile.
+        pool: what `default_pool` found.
+    """
+    if pool is None:
+        return Taken(False, "the kernel has no huge pages")
+    wanted = -(-mebibytes * 1024 // pool.kib)
+    with _alone(directory):
+        missing = wanted - pool.free
+        if missing <= 0:
+            return Taken(True, "")
+        return _raised(missing, mebibytes, directory, pool)
+
+
+def _raised(missing: int, mebibytes: int, directory: Path, pool: Pool) -> Taken:
+    before = pool.pages
+    added = _journalled(directory)
+    _write_journal(directory, added + missing)
+    try:
+        pool.resize(before + missing)
+    except OSError as error:
+        _write_journal(directory, added)
+        remedy = f"sudo sysctl vm.nr_hugepages={before + missing}"
+        return Taken(False, f"{mebibytes} MiB of huge pages are not free ({error.strerror}); {remedy}")
+    got = pool.pages - before
+    _write_journal(directory, added + max(0, got))
+    if got >= missing:
+        return Taken(True, f"huge pages raised from {before} to {before + got}")
+    _lower(pool, max(0, got))
+    _write_journal(directory, added)
+    found = f"the kernel found {got} of {missing} huge pages of {pool.kib} KiB"
+    return Taken(False, f"{found}; free memory, or reboot")
+
+
+def give_back(directory: Path, pool: Pool | None) -> list[str]:
+    """Take back what the run of this directory added; return it, a phrase a thing.
+
+    Raises:
+        OSError: not permitted.
+    """
+    added = _journalled(directory)
+    if not added or pool is None:
+        return []
+    with _alone(directory):
+        _lower(pool, added)
+        _write_journal(directory, 0)
+    return [f"{added} huge pages"]
+
+
+def _lower(pool: Pool, by: int) -> None:
+    if by:
+        pool.resize(max(0, pool.pages - by))
+
+
+def _journalled(directory: Path) -> int:
+    try:
+        return int(json.loads((directory / JOURNAL).read_text())["added_pages"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0  # none, or cut off before anything was asked of the kernel
+
+
+def _write_journal(directory: Path, added: int) -> None:
+    fresh = directory / f"{JOURNAL}.new"
+    fresh.write_text(json.dumps({"added_pages": added}))
+    fresh.replace(directory / JOURNAL)
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Keep other runs of this user from changing the pool meanwhile."""
+    descriptor = os.open(directory.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
