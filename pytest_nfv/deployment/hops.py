@@ -24,10 +24,13 @@ def waterfall(
     then = {port.port: port for port in before}
     now = {port.port: port for port in after}
     hops = []
-    for flow in report.flows:
+    for number, flow in enumerate(report.flows):
         way, tx, rx = flow.direction, flow.direction.tx, flow.direction.rx
         entry, leave = now[tx], now[rx]
         arrived = flow.received + flow.duplicated
+        refused = _difference(then[tx].rx_drops, entry.rx_drops)
+        if entry.refused_as and report.refused[number]:
+            refused[entry.refused_as] = refused.get(entry.refused_as, 0) + report.refused[number]
         lost_here = {} if not flow.corrupted else {"corrupted": flow.corrupted}
         if applications and report.health.receive_overruns:
             lost_here["socket buffer full"] = report.health.receive_overruns
@@ -36,7 +39,7 @@ def waterfall(
                 way,
                 f"{entry.name} rx (into the switch)",
                 entry.rx_frames - then[tx].rx_frames,
-                _difference(then[tx].rx_drops, entry.rx_drops),
+                refused,
             ),
             Hop(
                 way,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from pytest_nfv.deployment.deploy import Deployment
 from pytest_nfv.deployment.hops import waterfall
@@ -12,7 +13,8 @@ from pytest_nfv.deployment.validity import reasons_disturbed, reasons_invalid
 from pytest_nfv.errors import DeploymentError, GeneratorError
 from pytest_nfv.model.accounts import stolen_from_device_s
 from pytest_nfv.model.offer import FlowOffer, Offer
-from pytest_nfv.model.trial import Direction, TrialResult, TrialSpec
+from pytest_nfv.model.trial import Direction, ThreadUse, TrialResult, TrialSpec
+from pytest_nfv.vswitches.protocol import PollCycles
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class TrialRunner:
         switch.check()
         generator.learn()
         accounts = self._deployment.accounts()
-        before = switch.counters()
+        before, cycles = switch.counters(), switch.poll_cycles()
         started_at = time.time()
         accounts.start()
         try:
@@ -77,6 +79,7 @@ class TrialRunner:
             raise
         cores, threads = accounts.stop()
         switch.check()
+        threads = _worked(threads, switch.threads(), cycles, switch.poll_cycles())
         hops = waterfall(report, before, switch.counters(), applications=self._deployment.applications)
         stolen_s = stolen_from_device_s(cores, threads)
         return TrialResult(
@@ -105,3 +108,21 @@ class TrialRunner:
             maximum=self._load.maximum,
             receiver_measured=self._deployment.applications,
         )
+
+
+def _worked(
+    threads: Sequence[ThreadUse],
+    names: Mapping[int, str],
+    before: Mapping[int, PollCycles],
+    after: Mapping[int, PollCycles],
+) -> tuple[ThreadUse, ...]:
+    """Say of the device's polling threads which part of their time they had frames."""
+    shares = {}
+    for tid, now in after.items():
+        then = before.get(tid, PollCycles(0, 0))
+        if now.total > then.total:
+            shares[names[tid]] = (now.busy - then.busy) / (now.total - then.total)
+    return tuple(
+        replace(one, worked_s=one.cpu_s * shares[one.name]) if one.role == "device" and one.name in shares else one
+        for one in threads
+    )

@@ -66,6 +66,9 @@ def _vswitch(kind: str, value: object) -> VSwitch:
     return value
 
 
+PAIRS_MAX = 64
+
+
 @dataclass(frozen=True, slots=True)
 class P2P:
     """Generator port, switch, generator port (the P2P of ETSI TST009 and OPNFV VSPERF).
@@ -73,6 +76,7 @@ class P2P:
     Attributes:
         vswitch: the device under test; a driver's name is taken too.
         bidirectional: load both ways at once, each at the offered load.
+        pairs: so many such pairs of ports beside each other, each loaded alike (T20's 1vs1, 2vs2, ...).
     """
 
     kind: ClassVar[str] = "P2P"
@@ -80,23 +84,29 @@ class P2P:
 
     vswitch: VSwitch
     bidirectional: bool = field(default=False, kw_only=True)
+    pairs: int = field(default=1, kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "vswitch", _vswitch(self.kind, self.vswitch))
+        if not isinstance(self.pairs, int) or not 1 <= self.pairs <= PAIRS_MAX:
+            raise ConfigurationError(f"P2P(pairs={self.pairs!r}): accepted: 1 to {PAIRS_MAX}")
 
     def __str__(self) -> str:
-        return f"P2P({self.vswitch}{', both ways' if self.bidirectional else ''})"
+        pairs = f", {self.pairs} pairs" if self.pairs > 1 else ""
+        return f"P2P({self.vswitch}{', both ways' if self.bidirectional else ''}{pairs})"
 
     @property
     def generator_ports(self) -> int:
-        """Two: one before the switch, one behind."""
-        return 2
+        """Two a pair: one before the switch, one behind."""
+        return 2 * self.pairs
 
     @property
     def directions(self) -> tuple[Direction, ...]:
         """The ways that are loaded."""
-        one_way = (Direction(0, 1),)
-        return (*one_way, Direction(1, 0)) if self.bidirectional else one_way
+        firsts = range(0, self.generator_ports, 2)
+        there = tuple(Direction(first, first + 1) for first in firsts)
+        back = tuple(Direction(first + 1, first) for first in firsts)
+        return there + back if self.bidirectional else there
 
 
 PROTOCOLS = ("udp", "raw")

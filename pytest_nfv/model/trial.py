@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import ceil
 
 from pytest_nfv.errors import ConfigurationError
 
@@ -92,14 +93,27 @@ class FlowCounts:
         return self.lost / self.sent if self.sent else 0.0
 
 
+SAMPLES_BEYOND = 10
+"""Samples that must lie beyond a percentile for it to be told: fewer, and it is chance rather than a figure."""
+
+
+def samples_for(percentile: float) -> int:
+    """Return how many samples a percentile takes: 1,000 for the 99th, a million for the 99.999th."""
+    return ceil(round(SAMPLES_BEYOND * 100 / (100 - percentile), 3))
+
+
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """One-way latency of one direction, in nanoseconds, of the sampled frames.
+    """Latency of one direction, in nanoseconds, of the sampled frames: the sender's stamp to arrival.
+
+    One way, from one port of the generator to another, or there and back where the direction's ports are the same.
 
     Attributes:
         samples: how many frames were sampled.
-        percentiles_ns: percentile (50.0, 99.0, ...) to latency.
-        floor_ns: median of the generator wired to itself on the same kind of port; None where not calibrated.
+        percentiles_ns: percentile (50.0, 99.0, ...) to latency; those with too few samples beyond are left out.
+        jitter_ns: mean of the absolute delay variation of successive samples (RFC 3393).
+        floor_ns: median of the generator wired back to itself in memory; None where not calibrated.
+        resolution_ns: how far the floor varies by itself; None where not calibrated.
     """
 
     direction: Direction
@@ -110,6 +124,16 @@ class Latency:
     percentiles_ns: Mapping[float, float]
     jitter_ns: float = 0.0
     floor_ns: float | None = None
+    resolution_ns: float | None = None
+
+    @property
+    def way(self) -> str:
+        """`one way`, or `round trip` where frames come back on the port that they left."""
+        return "round trip" if self.direction.tx == self.direction.rx else "one way"
+
+    def at_floor(self, value_ns: float) -> bool:
+        """Whether a figure cannot be told from the generator's own path: it adds less than the floor varies."""
+        return self.floor_ns is not None and value_ns <= self.floor_ns + (self.resolution_ns or 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,12 +181,15 @@ class ThreadUse:
 
     Attributes:
         role: `device`, `generator`, or `other` for what ran on a core of the device without being part of it.
+        worked_s: of a thread that polls, the part of `cpu_s` in which it had frames, by its own cycle counters;
+            None for one that does not poll, or does not tell.
     """
 
     role: str
     name: str
     cpu_s: float
     run_delay_s: float
+    worked_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +199,7 @@ class GeneratorHealth:
     Attributes:
         longest_stall_s: longest span in which it neither sent nor received, though it should have.
         stall_limit_s: the span that buffers at this load hide; a longer stall may lose frames by itself.
+        stalled_s: all stalls longer than that, summed.
         receive_overruns: frames that its own receive rings had no room for.
         cpu_s: processor time it used; involuntary_switches: how often it was pushed off its core.
     """
@@ -181,6 +209,7 @@ class GeneratorHealth:
     receive_overruns: int = 0
     cpu_s: float = 0.0
     involuntary_switches: int = 0
+    stalled_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

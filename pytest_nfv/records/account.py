@@ -130,8 +130,14 @@ class Account:
         sums: dict[tuple[str, str], ThreadUse] = {}
         for one in (one for trial in self.trials for one in trial.threads if role in ("", one.role)):
             key = (one.role, one.name)
-            before = sums.get(key, ThreadUse(*key, 0.0, 0.0))
-            sums[key] = ThreadUse(*key, before.cpu_s + one.cpu_s, before.run_delay_s + one.run_delay_s)
+            before = sums.get(key, ThreadUse(*key, 0.0, 0.0, None if one.worked_s is None else 0.0))
+            told = one.worked_s is not None and before.worked_s is not None
+            sums[key] = ThreadUse(
+                *key,
+                cpu_s=before.cpu_s + one.cpu_s,
+                run_delay_s=before.run_delay_s + one.run_delay_s,
+                worked_s=(before.worked_s or 0.0) + (one.worked_s or 0.0) if told else None,
+            )
         return tuple(sums.values())
 
 

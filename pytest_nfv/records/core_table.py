@@ -34,7 +34,10 @@ def _thread(one: ThreadUse) -> list[str]:
     if one.role == OTHER:
         return [f"{one.name}, not ours", f"{span(one.cpu_s)} on the device's core", ""]
     waited = f"kept waiting for one {span(one.run_delay_s)}"
-    return [f"{one.role} thread {one.name}", f"{span(one.cpu_s)} on a core", waited]
+    on_core = f"{span(one.cpu_s)} on a core"
+    if one.worked_s is not None and one.cpu_s > 0:
+        on_core += f", {percent(one.worked_s / one.cpu_s)} of it with frames"
+    return [f"{one.role} thread {one.name}", on_core, waited]
 
 
 def _told(account: Account) -> list[ThreadUse]:

@@ -82,6 +82,8 @@ def device_cores(account: Account) -> DeviceCores | None:
     if not cores or not account.received:
         return None
     busy = {core.core: core.user_s + core.system_s + core.softirq_s for core in cores}
+    idle_s = _polled_in_vain_s(account)
+    busy = {core: max(0.0, spent - idle_s / len(busy)) for core, spent in busy.items()}
     given = {core.core: max(core.wall_s - core.steal_s, 1e-9) for core in cores}
     made = DeviceCores(
         cores=tuple(busy),
@@ -94,6 +96,11 @@ def device_cores(account: Account) -> DeviceCores | None:
         ways=len(account.flows),
     )
     return made if made.busy_s > 0 else None
+
+
+def _polled_in_vain_s(account: Account) -> float:
+    """Return how long the device's polling threads found nothing to do, by their own counters."""
+    return sum(one.cpu_s - one.worked_s for one in account.threads("device") if one.worked_s is not None)
 
 
 def named(cores: tuple[int, ...]) -> str:

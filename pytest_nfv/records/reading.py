@@ -49,6 +49,11 @@ class Node:
             raise RecordError(f"{self.source}: {path} is missing; accepted: a record as pytest-nfv writes it")
         return Node(self.value[name], path, self.source)
 
+    def later_key(self, name: str) -> Node:
+        """Return the value under a key that came after the schema's first records; null where it is missing."""
+        known = isinstance(self.value, dict) and name not in self.value
+        return Node(None, f"{self.path}.{name}", self.source) if known else self.key(name)
+
     def text(self) -> str:
         """Return a string."""
         if not isinstance(self.value, str):

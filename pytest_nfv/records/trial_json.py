@@ -48,12 +48,19 @@ def encode_trial(trial: TrialResult) -> dict[str, Any]:
             for core in trial.cores
         ],
         "threads": [
-            {"role": one.role, "name": one.name, "cpu_s": one.cpu_s, "run_delay_s": one.run_delay_s}
+            {
+                "role": one.role,
+                "name": one.name,
+                "cpu_s": one.cpu_s,
+                "run_delay_s": one.run_delay_s,
+                "worked_s": one.worked_s,
+            }
             for one in trial.threads
         ],
         "generator": {
             "longest_stall_s": trial.generator.longest_stall_s,
             "stall_limit_s": trial.generator.stall_limit_s,
+            "stalled_s": trial.generator.stalled_s,
             "receive_overruns_frames": trial.generator.receive_overruns,
             "cpu_s": trial.generator.cpu_s,
             "involuntary_switches_count": trial.generator.involuntary_switches,
@@ -108,6 +115,7 @@ def encode_latency(one: Latency) -> dict[str, Any]:
         "percentiles_ns": {f"{p:g}": value for p, value in sorted(one.percentiles_ns.items())},
         "jitter_ns": one.jitter_ns,
         "floor_ns": one.floor_ns,
+        "resolution_ns": one.resolution_ns,
     }
 
 
@@ -122,6 +130,7 @@ def decode_latency(node: Node) -> Latency:
         percentiles_ns=node.key("percentiles_ns").percentiles(),
         jitter_ns=node.key("jitter_ns").number(),
         floor_ns=node.key("floor_ns").maybe(Node.number),
+        resolution_ns=node.later_key("resolution_ns").maybe(Node.number),
     )
 
 
@@ -156,6 +165,7 @@ def _decode_thread(node: Node) -> ThreadUse:
         node.key("name").text(),
         node.key("cpu_s").number(),
         node.key("run_delay_s").number(),
+        node.later_key("worked_s").maybe(Node.number),
     )
 
 
@@ -166,6 +176,7 @@ def _decode_health(node: Node) -> GeneratorHealth:
         receive_overruns=node.key("receive_overruns_frames").count(),
         cpu_s=node.key("cpu_s").number(),
         involuntary_switches=node.key("involuntary_switches_count").count(),
+        stalled_s=node.later_key("stalled_s").maybe(Node.number) or 0.0,
     )
 
 

@@ -35,7 +35,7 @@ from pytest_nfv.hosts.lab import Lab, LinkState, VethEnd
 from pytest_nfv.hosts.namespace import NamespaceHost
 from pytest_nfv.hosts.protocol import Host
 from pytest_nfv.model.offer import PortSpec
-from pytest_nfv.vswitches.protocol import Attachment, PortCounters
+from pytest_nfv.vswitches.protocol import Attachment, PollCycles, PortCounters
 
 BRIDGE = "br0"
 # Locally administered; the third octet is the side: generator, switch, the bridge itself, the generator's kernel.
@@ -217,6 +217,14 @@ class LinuxBridge:
     def threads(self) -> dict[int, str]:
         """Return the NAPI threads that forward; empty where the kernel gave none."""
         return dict(self._threads)
+
+    def poll_cycles(self) -> dict[int, PollCycles]:
+        """Return nothing: the kernel's threads sleep where there is nothing to do."""
+        return {}
+
+    def forwarded(self, frame: bytes) -> bytes:
+        """Return the frame: a bridge changes none."""
+        return frame
 
     def check(self) -> None:
         """Raise where the bridge or a port of it is gone, down or taken out.

@@ -19,6 +19,8 @@ class PortCounters:
         name: the port's own name, for texts.
         rx_frames: frames taken in from the generator; tx_frames: frames put out to it.
         rx_drops, tx_drops: frames dropped on that side, by reason in the counter's own words.
+        refused_as: the reason that a frame goes by which found the switch's ring full, where only the generator
+            sees that; empty where `rx_drops` counts them.
     """
 
     port: int
@@ -27,6 +29,15 @@ class PortCounters:
     tx_frames: int
     rx_drops: dict[str, int] = field(default_factory=dict)
     tx_drops: dict[str, int] = field(default_factory=dict)
+    refused_as: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PollCycles:
+    """Processor cycles of a thread that polls, since it began: those with frames to work on, and all."""
+
+    busy: int
+    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +101,14 @@ class VSwitchDriver(Protocol):
 
     def threads(self) -> dict[int, str]:
         """Return thread id to name of everything that forwards, for processor time and run delay."""
+        ...
+
+    def poll_cycles(self) -> dict[int, PollCycles]:
+        """Return thread id to cycles of every forwarding thread that polls and counts them; else empty."""
+        ...
+
+    def forwarded(self, frame: bytes) -> bytes:
+        """Return what becomes of a frame on its way through: `mac` forwarding rewrites addresses."""
         ...
 
     def check(self) -> None:
