@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_nfv.errors import ConfigurationError
+from pytest_nfv.model.topology import VSwitch
 from pytest_nfv.plugin import markers
 
 if TYPE_CHECKING:
@@ -44,14 +45,18 @@ def _parametrised(metafunc: pytest.Metafunc, name: str) -> bool:
 
 
 def select(config: pytest.Config, items: list[pytest.Item], settings: Settings) -> None:
-    """Where `--nfv-frame-size` is given, drop other sizes of tests that parametrise it themselves."""
-    if not settings.frame_sizes:
-        return
+    """Drop tests that parametrise `vswitch` or `frame_size` themselves, by values that this run does not use.
+
+    Switches are those of `--nfv-vswitch`, or the testbed's; sizes count where `--nfv-frame-size` is given.
+    """
     keep: list[pytest.Item] = []
     dropped: list[pytest.Item] = []
     for item in items:
-        size = _parameters(item).get("frame_size")
-        wanted = size is None or int(size) in settings.frame_sizes
+        values = _parameters(item)
+        size, switch, testbed = (values.get(name) for name in ("frame_size", "vswitch", "testbed"))
+        wanted = size is None or not settings.frame_sizes or int(size) in settings.frame_sizes
+        if isinstance(switch, VSwitch) and testbed is not None:
+            wanted = wanted and switch.name in settings.switches_of(testbed)
         (keep if wanted else dropped).append(item)
     if dropped:
         items[:] = keep
