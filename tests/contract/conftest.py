@@ -32,8 +32,11 @@ class Testpmd:
             argv += ["--vdev", device]
         argv += ["--", "--nb-cores=1", "--auto-start", "--no-flush-rx", "--disable-link-check"]
         argv += ["--total-num-mbufs=4096", f"--forward-mode={mode}", *arguments]
+        environment = os.environ | {"RUNTIME_DIRECTORY": str(self._folder)}  # what it leaves goes with the folder
         with open(self._folder / f"testpmd-{number}.log", "wb") as log:
-            process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=self._folder)
+            process = subprocess.Popen(
+                argv, stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=self._folder, env=environment
+            )
         self._running.append(process)
         return process
 

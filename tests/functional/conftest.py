@@ -14,6 +14,8 @@ import pytest
 
 from pytest_nfv.deployment import capabilities
 from pytest_nfv.errors import CapabilityMissing
+from pytest_nfv.hosts.hugepages import default_pool
+from pytest_nfv.hosts.marks import runtime_directory
 from pytest_nfv.hosts.run_id import RUN_VARIABLE
 
 # Ten Mb/s: a load that any machine offers and forwards, so that a noisy one is slower, not wrong.
@@ -65,6 +67,18 @@ def namespaces() -> set[str]:
     return {entry.name for entry in folder.glob("nfv-*")} if folder.is_dir() else set()
 
 
+def files_of_runs() -> set[str]:
+    """Return what runs of this user, and DPDK processes, keep files in."""
+    folders = (runtime_directory(), Path("/var/run/dpdk"), Path("/dev/hugepages"))
+    return {str(entry) for folder in folders if folder.is_dir() for entry in folder.iterdir()}
+
+
+def huge_pages() -> tuple[int, int] | None:
+    """Return how many huge pages there are, and how many of them are free."""
+    pool = default_pool()
+    return (pool.pages, pool.free) if pool else None
+
+
 def wait_for(condition: Callable[[], bool], what: str, deadline_s: float = 20.0) -> None:
     """Wait until `condition` holds; fail with `what` after the deadline."""
     until = time.monotonic() + deadline_s
@@ -75,11 +89,13 @@ def wait_for(condition: Callable[[], bool], what: str, deadline_s: float = 20.0)
 
 @pytest.fixture
 def nothing_left() -> Iterator[None]:
-    """Fail where a test leaves a namespace or a process of a run behind."""
-    before = namespaces(), processes_of_runs()
+    """Fail where a test leaves something of a run behind: namespaces, processes, files, huge pages."""
+    before = namespaces(), processes_of_runs(), files_of_runs(), huge_pages()
     yield
     wait_for(lambda: namespaces() <= before[0], f"namespaces gone: {namespaces() - before[0]}")
     wait_for(lambda: processes_of_runs() <= before[1], f"processes gone: {processes_of_runs() - before[1]}")
+    wait_for(lambda: files_of_runs() <= before[2], f"files gone: {files_of_runs() - before[2]}")
+    wait_for(lambda: huge_pages() == before[3], f"{before[3]} huge pages, of which free; now {huge_pages()}")
 
 
 class Suite:
