@@ -58,9 +58,9 @@ class Ring:
         self.name = name
         self.position = 0
         self.cookie = memoryview(memory[:4]).cast("I")  # type: ignore[arg-type]  # numpy arrays are buffers
-        self._flags = memoryview(memory[4:6]).cast("H")  # type: ignore[arg-type]
-        head = memoryview(memory[6:8]).cast("H")  # type: ignore[arg-type]
-        tail = memoryview(memory[64:66]).cast("H")  # type: ignore[arg-type]
+        self._flags = memoryview(memory[4:6]).cast("H")  # type: ignore[arg-type]  # an array is a buffer; typeshed knows that from 3.12 on
+        head = memoryview(memory[6:8]).cast("H")  # type: ignore[arg-type]  # an array is a buffer; typeshed knows that from 3.12 on
+        tail = memoryview(memory[64:66]).cast("H")  # type: ignore[arg-type]  # an array is a buffer; typeshed knows that from 3.12 on
         self._ours, self._theirs = (head, tail) if client else (tail, head)
         self._credit = self.slots if client else 0
         self._known = 0

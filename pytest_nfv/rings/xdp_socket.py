@@ -67,8 +67,8 @@ class Ring:
         self.size, self.mask = size, size - 1
         self.entries: U64 = raw[entries : entries + 8 * words * size].view(np.uint64).reshape(size, words)
         self._producer = memoryview(raw[producer : producer + 4]).cast("I")  # type: ignore[arg-type]  # a buffer
-        self._consumer = memoryview(raw[consumer : consumer + 4]).cast("I")  # type: ignore[arg-type]
-        self._flags = memoryview(raw[flags : flags + 4]).cast("I")  # type: ignore[arg-type]
+        self._consumer = memoryview(raw[consumer : consumer + 4]).cast("I")  # type: ignore[arg-type]  # an array is a buffer; typeshed knows that from 3.12 on
+        self._flags = memoryview(raw[flags : flags + 4]).cast("I")  # type: ignore[arg-type]  # an array is a buffer; typeshed knows that from 3.12 on
         self.position = 0
 
     @property
