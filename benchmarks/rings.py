@@ -2,11 +2,11 @@
 
     python benchmarks/rings.py [KIND ...] [--runs 5] [--json | --markdown] [--plots docs]
 
-Two joined ports in one process on one core: batches of 64 B frames are numbered, stamped and sent until 1,024 are
-on their way, then taken out in batches of the same size and their sequence numbers compared; then the other way. So
-caches are warm and no other core touches the ring: what is told is the cost of the code, not the rate that a peer
-allows. `af_packet` and `af_xdp` go over a veth pair, where sending includes the kernel's way to the far end's queue;
-they need root. A batch above what a port takes at once goes out in parts.
+Two joined ports in one process on one core: batches of 64 B frames are numbered, stamped and sent until 1,024
+are on their way, then taken out in batches of the same size and their sequence numbers compared; then the other
+way. So caches are warm and no other core touches the ring: what is told is the cost of the code, not the rate
+that a peer allows. `af_packet` and `af_xdp` go over a veth pair, where sending includes the kernel's way to the
+far end's queue. They need root. A batch above what a port takes at once goes out in parts.
 """
 
 from __future__ import annotations
