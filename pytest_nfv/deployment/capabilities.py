@@ -11,7 +11,7 @@ from pytest_nfv.hosts.local import LocalHost
 from pytest_nfv.hosts.run_id import new_run_id
 from pytest_nfv.model.testbed import Testbed, built_in
 from pytest_nfv.model.topology import P2P, VSwitch
-from pytest_nfv.vswitches.table import DRIVERS, driver
+from pytest_nfv.vswitches.table import ALIASES, DRIVERS, driver
 
 _MACHINE = {
     "netns": "network namespaces for this user, as root or inside a user namespace",
@@ -22,7 +22,7 @@ _MACHINE = {
 
 def known() -> dict[str, str]:
     """Return every capability's name and meaning."""
-    return _MACHINE | {name: f"the switch `{name}` runs here" for name in DRIVERS}
+    return _MACHINE | {name: f"the switch `{name}` runs here" for name in (*DRIVERS, *ALIASES)}
 
 
 def probe(name: str) -> str:
@@ -32,7 +32,7 @@ def probe(name: str) -> str:
         CapabilityMissing: what is missing and how to get it.
         KeyError: no such capability; `known` lists them.
     """
-    if name in DRIVERS:
+    if name in DRIVERS or name in ALIASES:
         return driver(name).probe(LocalHost())
     if name == "two-cores":
         cores = sorted(os.sched_getaffinity(0))

@@ -13,6 +13,11 @@ from pytest_nfv.vswitches.protocol import VSwitchDriver
 
 DRIVERS = {
     "linux-bridge": "pytest_nfv.vswitches.linux_bridge:LinuxBridge",
+    "testpmd": "pytest_nfv.vswitches.testpmd:Testpmd",
+}
+
+ALIASES = {
+    "basicfwd": "testpmd",  # which does in mode `io`, its default, what DPDK's basic forwarding application does
 }
 
 
@@ -29,12 +34,13 @@ class DriverClass(Protocol):
 
 
 def driver(name: str) -> DriverClass:
-    """Return the driver called `name`.
+    """Return the driver called `name`, or of which that is another name.
 
     Raises:
         ConfigurationError: there is none.
     """
-    if name not in DRIVERS:
-        raise ConfigurationError(f"vSwitch {name!r}: accepted: {', '.join(sorted(DRIVERS))}")
-    module, _, attribute = DRIVERS[name].partition(":")
+    row = DRIVERS.get(ALIASES.get(name, name))
+    if row is None:
+        raise ConfigurationError(f"vSwitch {name!r}: accepted: {', '.join(sorted((*DRIVERS, *ALIASES)))}")
+    module, _, attribute = row.partition(":")
     return cast(DriverClass, getattr(import_module(module), attribute))

@@ -1,0 +1,229 @@
+"""The ports of a testpmd: what the generator opens, and which device testpmd has at the other end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from pytest_nfv.errors import CapabilityMissing, ConfigurationError, DeploymentError
+from pytest_nfv.hosts.lab import Lab, LinkState, VethEnd
+from pytest_nfv.hosts.namespace import NamespaceHost
+from pytest_nfv.hosts.protocol import Host
+from pytest_nfv.model.offer import PortSpec
+from pytest_nfv.vswitches.protocol import PortCounters
+from pytest_nfv.vswitches.testpmd_settings import Settings
+from pytest_nfv.vswitches.testpmd_stats import PortStats
+
+XDP_MTU_MAX = 3498  # a veth with an XDP program takes no frame that a page with its headroom does not
+_GENERATOR_MAC, _SWITCH_MAC, _OUTER_MAC = (f"02:6e:{side:02x}:00:00" for side in (0, 1, 3))
+
+
+class Ports(Protocol):
+    """Ports of one kind."""
+
+    @property
+    def host(self) -> Host:
+        """Where testpmd is to run."""
+        ...
+
+    @property
+    def generator_host(self) -> Host:
+        """Where the generator is to run."""
+        ...
+
+    @property
+    def specs(self) -> tuple[PortSpec, ...]:
+        """How the generator opens each."""
+        ...
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """What testpmd makes of each, as `--vdev` takes it."""
+        ...
+
+    def pin(self, cores: Sequence[int]) -> list[str]:
+        """Keep what the kernel does for the ports on the device's cores; return what could not be done."""
+        ...
+
+    def threads(self) -> dict[int, str]:
+        """Return the kernel's threads that work for the ports, id to name."""
+        ...
+
+    def counters(self, stats: Sequence[PortStats]) -> tuple[PortCounters, ...]:
+        """Return the counters of every port, as testpmd and the kernel tell them."""
+        ...
+
+    def close(self) -> None:
+        """Remove what was made; safe to call twice."""
+        ...
+
+
+def make(lab: Lab, settings: Settings, folder: Path, ports: int, mtu: int) -> Ports:
+    """Make so many ports, their sockets in `folder`.
+
+    Raises:
+        CapabilityMissing: this user may not have ports of the kind.
+        ConfigurationError: the MTU is too large for them.
+        DeploymentError: the kernel refuses.
+    """
+    if settings.ports == "af_xdp":
+        return VethPorts(lab, settings, ports, mtu)
+    return SocketPorts(lab, settings, folder, ports, mtu)
+
+
+class SocketPorts:
+    """vhost-user or memif: testpmd serves the sockets, the generator owns the memory and the rings."""
+
+    def __init__(self, lab: Lab, settings: Settings, folder: Path, ports: int, mtu: int) -> None:
+        self.host: Host = lab.host
+        self.generator_host: Host = lab.host
+        vhost = settings.ports == "vhost_user"
+        self._ring = "vhost ring" if vhost else "memif ring"
+        sockets = [folder / (f"vhost{port}" if vhost else "memif") for port in range(ports)]
+        given = {"role": "client", "queues": str(settings.queues)}
+        if settings.slots:
+            given |= {"rx_slots": str(settings.slots), "tx_slots": str(settings.slots)}
+        self.specs = tuple(
+            PortSpec(
+                settings.ports,
+                _mac(_GENERATOR_MAC, port),
+                mtu,
+                given | {"socket": str(path)} | ({} if vhost else {"id": str(port)}),
+            )
+            for port, path in enumerate(sockets)
+        )
+        self.devices = tuple(
+            f"net_vhost{port},iface={path},queues={settings.queues}"
+            if vhost
+            else f"net_memif{port},role=server,id={port},socket={path},socket-abstract=no"
+            for port, path in enumerate(sockets)
+        )
+
+    def pin(self, cores: Sequence[int]) -> list[str]:
+        """Nothing: the kernel has no part in it."""
+        return []
+
+    def threads(self) -> dict[int, str]:
+        """None: the kernel has no part in it."""
+        return {}
+
+    def counters(self, stats: Sequence[PortStats]) -> tuple[PortCounters, ...]:
+        """Return testpmd's own; what its ring refuses is seen by the generator alone."""
+        return tuple(
+            PortCounters(
+                port=port,
+                name=f"testpmd port {port}",
+                rx_frames=one.received,
+                tx_frames=one.sent,
+                rx_drops={"rx missed": one.missed, "rx errors": one.errors, "no mbuf": one.no_buffer},
+                tx_drops={f"tx {self._ring} full": one.dropped},
+                refused_as=f"rx {self._ring} full",
+            )
+            for port, one in enumerate(stats)
+        )
+
+    def close(self) -> None:
+        """Nothing: the sockets go with their folder."""
+
+
+class VethPorts:
+    """AF_XDP on the device's ends of veth pairs; the generator has the other ends by AF_PACKET.
+
+    As for linux-bridge, a kernel thread on the device's core takes the frames in (threaded NAPI), and the frames'
+    addresses are none of the kernel's own.
+    """
+
+    def __init__(self, lab: Lab, settings: Settings, ports: int, mtu: int) -> None:
+        if lab.rootless:
+            raise CapabilityMissing(
+                "testpmd",
+                "ports=af_xdp needs bpf(2), which the root of a user namespace may not call",
+                "run as root, or choose ports=vhost_user or ports=memif",
+            )
+        if mtu > XDP_MTU_MAX:
+            raise ConfigurationError(f"testpmd: mtu {mtu}: accepted with ports=af_xdp: up to {XDP_MTU_MAX}")
+        self._lab = lab
+        self._count = ports
+        self._threads: dict[int, str] = {}
+        self._notes: list[str] = []
+        self._generator: NamespaceHost = lab.namespace("gen")
+        self._device: NamespaceHost | None = None
+        try:
+            self._device = lab.namespace("dut")
+            self._wire(self._device, mtu)
+        except BaseException:
+            self.close()
+            raise
+        self.host: Host = self._device
+        self.generator_host: Host = self._generator
+        self.specs = tuple(
+            PortSpec("af_packet", _mac(_GENERATOR_MAC, port), mtu, {"interface": f"g{port}"})
+            for port in range(ports)
+        )
+        self.devices = tuple(f"net_af_xdp{port},iface={self._inner(port)}" for port in range(ports))
+
+    def _wire(self, device: NamespaceHost, mtu: int) -> None:
+        for port in range(self._count):
+            self._lab.veth(
+                VethEnd(self._generator, f"g{port}", _mac(_OUTER_MAC, port), {"tso": False, "gso": False}),
+                VethEnd(device, self._inner(port), _mac(_SWITCH_MAC, port), {"gro": True}),
+                mtu,
+            )
+            threads, note = self._lab.threaded(device, self._inner(port))
+            self._threads |= threads
+            self._notes += [note] if note else []
+
+    def _inner(self, port: int) -> str:
+        return f"s{port}-{self._lab.run_id}"  # unique on the machine, and so are the names of its NAPI threads
+
+    def pin(self, cores: Sequence[int]) -> list[str]:
+        """Pin the NAPI threads."""
+        pinned = self._lab.pin(self._threads, cores) if cores and self._threads else []
+        return self._notes + [f"device core not pinned: {note}" for note in pinned]
+
+    def threads(self) -> dict[int, str]:
+        """Return the NAPI threads."""
+        return dict(self._threads)
+
+    def counters(self, stats: Sequence[PortStats]) -> tuple[PortCounters, ...]:
+        """Return testpmd's own, and what the kernel dropped before it or after it.
+
+        Raises:
+            DeploymentError: an interface is gone.
+        """
+        if self._device is None:
+            raise DeploymentError("testpmd: its ports are closed")
+        outer, inner = self._lab.links(self._generator), self._lab.links(self._device)
+        try:
+            pairs = [(outer[f"g{port}"], inner[self._inner(port)]) for port in range(self._count)]
+        except KeyError as error:
+            raise DeploymentError(f"testpmd: interface {error.args[0]} is gone") from error
+        return tuple(_of_veth(port, one, *pairs[port]) for port, one in enumerate(stats))
+
+    def close(self) -> None:
+        """Remove both namespaces, and with them the links and their XDP programs."""
+        for namespace in (self._device, self._generator):
+            if namespace is not None:
+                self._lab.remove(namespace)
+
+
+def _of_veth(port: int, stats: PortStats, far: LinkState, near: LinkState) -> PortCounters:
+    """Return a port's counters; what the kernel drops after testpmd has sent it was not put out."""
+    return PortCounters(
+        port=port,
+        name=f"testpmd port {port}",
+        rx_frames=stats.received,
+        tx_frames=stats.sent - near.tx_dropped,
+        rx_drops={
+            "veth ring full": far.tx_dropped,
+            "rx AF_XDP ring full": near.rx_dropped,
+            "rx errors": stats.errors,
+            "no mbuf": stats.no_buffer,
+        },
+        tx_drops={"tx AF_XDP ring full": stats.dropped, "backlog full": near.tx_dropped},
+    )
+
+
+def _mac(prefix: str, port: int) -> str:
+    return f"{prefix}:{port:02x}"
