@@ -22,6 +22,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     facts.set_defaults(command=_facts)
     found = commands.add_parser("capabilities", help="try what this machine can do, by the names of --nfv-require")
     found.set_defaults(command=_capabilities)
+    limits = commands.add_parser("limits", help="print what the generator can offer, as kept from earlier runs")
+    limits.add_argument("--forget", action="store_true", help="forget it, so that it is measured again")
+    limits.set_defaults(command=_limits)
     reference = commands.add_parser("reference", help="print the reference of options, markers and fixtures")
     reference.add_argument("--check", metavar="FILE", help="fail where FILE says something else")
     reference.set_defaults(command=_reference)
@@ -59,6 +62,20 @@ def _capabilities(options: argparse.Namespace) -> None:
             print(f"{name:16} yes  {probe(name)}")
         except CapabilityMissing as missing:
             print(f"{name:16} no   {meaning}: {missing.missing}; {missing.remedy}")
+
+
+def _limits(options: argparse.Namespace) -> None:
+    from pytest_nfv.deployment.limits import Limits, cache_file
+    from pytest_nfv.units import PacketRate
+
+    limits = Limits(cache_file())
+    if options.forget:
+        print(f"forgot {limits.forget()}")
+        return
+    for key, limit in limits.all():
+        print(f"{PacketRate(limit.pps)}, measured {limit.date}")
+        for name, value in key.items():
+            print(f"  {name:10} {value}")
 
 
 def _reference(options: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from pytest_nfv.deployment.deploy import Deployment
+from pytest_nfv.deployment.limits import Limits, cache_file
 from pytest_nfv.deployment.observer import Observer
 from pytest_nfv.deployment.plan import place
 from pytest_nfv.deployment.system import DeployedSystem, SimulatedSystem, System
@@ -31,6 +32,7 @@ class Bench:
         self._run_id = run_id
         self._observer = observer
         self._host = LocalHost(run_id)
+        self._limits = Limits(cache_file())
         self._lab: Lab | None = None
         self._current: Deployment | None = None
         self._broken = ""
@@ -68,7 +70,7 @@ class Bench:
             except DeploymentError as error:
                 self._broken = str(error)
                 raise
-        return DeployedSystem(self._current)
+        return DeployedSystem(self._current, self._limits)
 
     def _keep_off(self, cores: Sequence[int]) -> None:
         """Keep pytest, and all that it starts from now on, off the device's cores until `close`.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 
+from pytest_nfv.deployment.calibration import Floors
 from pytest_nfv.deployment.plan import Placement
 from pytest_nfv.deployment.sockets import attach
 from pytest_nfv.errors import DeploymentError
@@ -28,6 +29,7 @@ class Deployment:
         version: the switch's own version.
         ports: the generator's ports, in order.
         notes: what the switch says must be read beside every figure.
+        floors: what the generator adds to a latency by itself.
         broken: set by whoever sees it break; it is not used again.
     """
 
@@ -49,6 +51,7 @@ class Deployment:
             self._undo.callback(self.switch.stop)
             self._start(topology)
             self.notes = self.switch.notes
+            self.floors = Floors(self.generator.floor)
             self._undo.callback(self.generator.close)
             self.generator.open(self.ports)
             self._learn()

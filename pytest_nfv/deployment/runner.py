@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from pytest_nfv.deployment.calibration import Floor, latency_every
 from pytest_nfv.deployment.deploy import Deployment
 from pytest_nfv.deployment.hops import waterfall
 from pytest_nfv.deployment.observer import Observer
@@ -62,6 +63,18 @@ class TrialRunner:
         self._observer.trial_done(result)
         return result
 
+    def floor(self, rate_pps: float) -> Floor | None:
+        """Return what the generator adds to a latency at this load by itself; None where that cannot be told.
+
+        Raises:
+            GeneratorError: the generator died.
+        """
+        try:
+            return self._deployment.floors.of(self._offer(self._load.spec(rate_pps, 1.0)))
+        except DeploymentError:
+            self._deployment.broken = True
+            raise
+
     def _trial(self, spec: TrialSpec) -> TrialResult:
         switch, generator = self._deployment.switch, self._deployment.generator
         switch.check()
@@ -105,6 +118,7 @@ class TrialRunner:
         return Offer(
             flows,
             burst=self._load.burst,
+            latency_every=latency_every(spec.rate_pps),
             maximum=self._load.maximum,
             receiver_measured=self._deployment.applications,
         )

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
+from pytest_nfv import __version__
+from pytest_nfv.deployment.calibration import Floor
 from pytest_nfv.deployment.deploy import Deployment
+from pytest_nfv.deployment.limits import Key, Limits
 from pytest_nfv.deployment.observer import Observer
+from pytest_nfv.deployment.plan import Placement
+from pytest_nfv.deployment.reach import Measured, Reach, Unlimited
 from pytest_nfv.deployment.runner import Load, TrialRunner
+from pytest_nfv.hosts.facts import read_facts
+from pytest_nfv.hosts.local import LocalHost
 from pytest_nfv.model.measurer import Measurer
+from pytest_nfv.model.offer import PortSpec
 from pytest_nfv.model.testbed import Testbed
 from pytest_nfv.model.topology import Topology
 from pytest_nfv.model.trial import TrialResult
@@ -46,12 +56,37 @@ class System(Protocol):
         """Return what runs trials of this load."""
         ...
 
+    def floor(self, load: Load, rate_pps: float, observer: Observer) -> Floor | None:
+        """Return what the generator adds to a latency at this load; None where that cannot be told."""
+        ...
+
+    def reach(self, load: Load, observer: Observer) -> Reach:
+        """Return what is known about how much of such a load the generator can offer."""
+        ...
+
+
+def identity(placement: Placement, ports: Sequence[PortSpec], load: Load) -> Key:
+    """Return what the most that a generator offers depends on, in texts; frames by their length alone."""
+    facts = read_facts(LocalHost())
+    lengths = tuple((way, f"{len(template) // 2} octets") for way, template in load.templates)
+    return {
+        "testbed": placement.testbed.name,
+        "cpu": str(facts.cpu_model),
+        "kernel": str(facts.kernel),
+        "generator": f"builtin {__version__}",
+        "core": str(placement.generator_core),
+        "port": ",".join(dict.fromkeys(port.kind for port in ports)),
+        "topology": f"{placement.topology} {placement.topology.vswitch!r}",
+        "load": str(replace(load, templates=lengths, maximum=False)),
+    }
+
 
 class DeployedSystem:
     """Real frames through a real switch."""
 
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(self, deployment: Deployment, limits: Limits | None = None) -> None:
         self._deployment = deployment
+        self._limits = limits or Limits(None)
         self.topology = deployment.placement.topology
         self.testbed = deployment.placement.testbed
         self.version = deployment.version
@@ -64,6 +99,18 @@ class DeployedSystem:
     def measurer(self, load: Load, observer: Observer) -> Measurer:
         """Return a runner of trials on the deployment."""
         return TrialRunner(self._deployment, load, observer)
+
+    def floor(self, load: Load, rate_pps: float, observer: Observer) -> Floor | None:
+        """Return what the generator adds to a latency at this load, measured once a deployment."""
+        return TrialRunner(self._deployment, load, observer).floor(rate_pps)
+
+    def reach(self, load: Load, observer: Observer) -> Reach:
+        """Return what is known about how much of such a load the generator can offer."""
+        if self._deployment.applications:
+            return Unlimited()
+        runner = TrialRunner(self._deployment, replace(load, maximum=True), observer)
+        key = identity(self._deployment.placement, self._deployment.ports, load)
+        return Measured(self._limits, key, runner.measure)
 
 
 class SimulatedSystem:
@@ -92,6 +139,14 @@ class SimulatedSystem:
         ways = tuple(way for way, _ in load.templates)
         device = SimulatedDevice(self.testbed.simulation, load.frame_size, ways, maximum=load.maximum)
         return _Observed(device, load, observer)
+
+    def floor(self, load: Load, rate_pps: float, observer: Observer) -> Floor | None:
+        """None: a simulated generator adds nothing."""
+        return None
+
+    def reach(self, load: Load, observer: Observer) -> Reach:
+        """Nothing: what a simulated generator offers is declared."""
+        return Unlimited()
 
 
 class _Observed:

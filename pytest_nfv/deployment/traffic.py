@@ -21,8 +21,8 @@ from pytest_nfv.model.measurement import (
     Throughput,
 )
 from pytest_nfv.model.topology import Topology
-from pytest_nfv.model.trial import TrialResult
-from pytest_nfv.model.verdict import Verdict
+from pytest_nfv.model.trial import TrialResult, samples_for
+from pytest_nfv.model.verdict import Ruling, Verdict
 from pytest_nfv.search import frmol, gate
 from pytest_nfv.search.bounds import Bounds
 from pytest_nfv.search.table import search
@@ -43,7 +43,7 @@ class Requirements:
     """Thresholds that a marker declares; a measurement that misses one is a failure.
 
     Attributes:
-        throughput_at_least: for every throughput found by the test.
+        throughput_at_least: for every throughput and every forwarding rate found by the test.
         latency_below_us: percentile to its limit, for every latency measured by the test.
     """
 
@@ -117,8 +117,7 @@ class Traffic:
         if not target.pps:
             raise ConfigurationError("sustains(rate=0): accepted: a packet rate above 0, such as 400 * kpps")
         the_goal = self._goal(goal, loss_ratio)
-        measurer = self._system.measurer(self._load(size, frame, burst), self._observer)
-        ruling, trials = gate.sustains(measurer, target.pps, the_goal, self._defaults.retry_invalid)
+        ruling, trials = self._ruled(self._load(size, frame, burst), target.pps, the_goal)
         result = Gate(self._subject(size), the_goal, self._spoken(target, size), ruling, trials)
         self._measured(result)
         if ruling.verdict is Verdict.INVALID:
@@ -168,9 +167,7 @@ class Traffic:
         self._measured(result)
         if found.ruling.verdict is Verdict.INVALID:
             raise InvalidMeasurement("; ".join(found.ruling.reasons))
-        least = self._defaults.requirements.throughput_at_least
-        if least is not None and not result >= least:
-            raise RequirementNotMet(f"{result.rate} is less than the marker's at_least={least}")
+        self._require_rate(result)
         return result
 
     def forwarding_rate(
@@ -193,6 +190,7 @@ class Traffic:
         Raises:
             ConfigurationError: an argument is out of range.
             InvalidMeasurement: trials stayed invalid; nothing is known about the device.
+            RequirementNotMet: the test's marker declares `at_least`, and this is less.
         """
         size = self._size(frame_size)
         target = PacketRate.of(rate)
@@ -217,6 +215,7 @@ class Traffic:
         self._measured(result)
         if ruling is not None:
             raise InvalidMeasurement("; ".join(ruling.reasons))
+        self._require_rate(result)
         return result
 
     def latency(
@@ -228,32 +227,64 @@ class Traffic:
         burst: int = 0,
         duration: Duration | str | None = None,
     ) -> LatencyResult:
-        """Measure one-way latency at a load, from the generator's stamp to arrival at its other port.
+        """Measure latency at a load, from the generator's stamp to arrival, and beside it the generator's floor.
+
+        One way, from one port to another; a round trip where frames come back on the port that they left.
 
         Raises:
-            InvalidMeasurement: the trial and its repeats were invalid, or no frame came back.
+            InvalidMeasurement: the trial and its repeats were invalid, no frame came back, or too few did for a
+                percentile that the test's marker limits.
             RequirementNotMet: the test's marker declares a percentile's limit, and this is above.
         """
         size = self._size(frame_size)
         target = PacketRate.of(rate)
         seconds = Duration.of(duration).s if duration is not None else self._defaults.goal.trial_duration_s
-        measurer = self._system.measurer(self._load(size, frame, burst), self._observer)
+        load = self._load(size, frame, burst)
+        measurer = self._system.measurer(load, self._observer)
+        floor = self._system.floor(load, target.pps, self._observer)
         trials: list[TrialResult] = []
         while len(trials) <= self._defaults.retry_invalid:
-            trials.append(measurer.measure(target.pps, seconds))
+            trial = measurer.measure(target.pps, seconds)
+            trials.append(trial if floor is None else replace(trial, latency=floor.beside(trial.latency)))
             if trials[-1].valid and trials[-1].latency:
                 break
         result = LatencyResult(self._subject(size), self._spoken(target, size), trials[-1].latency, tuple(trials))
         self._measured(result)
         if not trials[-1].valid or not trials[-1].latency:
             raise InvalidMeasurement("; ".join(trials[-1].invalid) or "no frame came back")
-        for percentile, limit_us in self._defaults.requirements.latency_below_us.items():
-            if result.percentile_us(percentile) > limit_us:
+        self._require_latency(result)
+        return result
+
+    def _ruled(self, load: Load, rate_pps: float, goal: SearchGoal) -> tuple[Ruling, tuple[TrialResult, ...]]:
+        """Rule on a load; one that is known to be beyond the generator is INVALID without a trial."""
+        reach = self._system.reach(load, self._observer)
+        refused = reach.refusal(rate_pps)
+        if refused is not None:
+            return refused, ()
+        measurer = self._system.measurer(load, self._observer)
+        ruling, trials = gate.sustains(measurer, rate_pps, goal, self._defaults.retry_invalid)
+        return reach.learnt(rate_pps, ruling, trials), trials
+
+    def _require_rate(self, found: Throughput | ForwardingRate) -> None:
+        least = self._defaults.requirements.throughput_at_least
+        if least is not None and not found >= least:
+            raise RequirementNotMet(f"{found.rate} is less than the marker's at_least={least}")
+
+    def _require_latency(self, found: LatencyResult) -> None:
+        limits = self._defaults.requirements.latency_below_us
+        for percentile, limit_us in limits.items():
+            if percentile in found.told and found.percentile_us(percentile) > limit_us:
                 raise RequirementNotMet(
-                    f"latency p{percentile:g} is {result.percentile_us(percentile):.1f} us, "
+                    f"latency p{percentile:g} is {found.percentile_us(percentile):.1f} us, "
                     f"above the marker's {limit_us:g} us"
                 )
-        return result
+        for percentile, limit_us in limits.items():
+            if percentile not in found.told and found.max_us > limit_us:
+                raise InvalidMeasurement(
+                    f"latency p{percentile:g} takes {samples_for(percentile):,} samples, and "
+                    f"{min(one.samples for one in found.latency):,} were taken: a longer duration or a higher "
+                    "load gives more"
+                )
 
     def _size(self, frame_size: FrameSize | int | None) -> FrameSize:
         chosen = frame_size if frame_size is not None else self._defaults.frame_size

@@ -12,11 +12,12 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, ClassVar
 
-from pytest_nfv.errors import ConfigurationError, GeneratorError
+from pytest_nfv.errors import CapabilityMissing, ConfigurationError, GeneratorError, NfvError
 from pytest_nfv.generators.protocol import Progress
 from pytest_nfv.hosts.lines import JsonLines, LinesBroken
 from pytest_nfv.hosts.protocol import Host, Process
-from pytest_nfv.model.offer import Offer, PortSpec, Report
+from pytest_nfv.model.offer import Offer, PortSpec, Report, latency_of
+from pytest_nfv.model.trial import Latency
 
 ANSWER_S = 20.0  # to start, to open ports, and beyond the trial itself to report; slow machines import slowly
 SILENCE_S = 10.0  # a trial tells its progress five times a second
@@ -53,6 +54,7 @@ class Builtin:
         Raises:
             GeneratorError: a port cannot be opened; names it.
             ConfigurationError: a port's specification is wrong.
+            CapabilityMissing: the machine lacks what such a port takes; says how to get it.
         """
         if self._process is None:
             self._start()
@@ -82,15 +84,26 @@ class Builtin:
             GeneratorError: the generator died or refused.
             ConfigurationError: the offer cannot be carried out on these ports.
         """
+        return Report.from_json(self._carried_out("offer", offer, "report", progress)["report"])
+
+    def floor(self, offer: Offer) -> tuple[Latency, ...]:
+        """Return the latencies of the same work wired back to the generator itself.
+
+        Raises:
+            GeneratorError: the generator died or refused.
+            ConfigurationError: the offer cannot be carried out.
+        """
+        return tuple(latency_of(one) for one in self._carried_out("floor", offer, "floor", None)["latency"])
+
+    def _carried_out(self, op: str, offer: Offer, answer: str, progress: Progress | None) -> dict[str, Any]:
         longest_s = max((flow.frames / flow.rate_pps for flow in offer.flows), default=0.0)
         self._offering = True
         try:
-            self._ask(op="offer", offer=offer.to_json())
-            event = self._await("report", longest_s + offer.settle_s + ANSWER_S, progress)
+            self._ask(op=op, offer=offer.to_json())
+            return self._await(answer, longest_s + offer.settle_s + ANSWER_S, progress)
         except BaseException:  # whatever it is, it goes on; the generator shall not
             self.abort()
             raise
-        return Report.from_json(event["report"])
 
     def listen(self, offer: Offer) -> None:
         """Start to receive what another sends; frames sent once this returns are counted.
@@ -142,7 +155,7 @@ class Builtin:
         """Return the event `wanted`; hand out progress, raise errors, pass over what is late from before."""
         deadline = time.monotonic() + timeout_s
         while True:
-            patience = SILENCE_S if wanted == "report" else timeout_s
+            patience = SILENCE_S if wanted in ("report", "floor") else timeout_s
             event = self._event(min(patience, max(0.0, deadline - time.monotonic())))
             self._took(event, progress)
             if event.get("event") == wanted:
@@ -150,12 +163,20 @@ class Builtin:
 
     def _took(self, event: dict[str, Any], progress: Progress | None) -> None:
         kind = event.get("event")
-        self._offering &= kind not in ("report", "error", "aborted")
+        self._offering &= kind not in ("report", "floor", "error", "aborted")
         if kind == "progress" and progress is not None:
             progress(float(event["elapsed_s"]), int(event["sent"]), int(event["received"]))
         elif kind == "error":
-            what = ConfigurationError if event.get("kind") == "configuration" else GeneratorError
-            raise what(f"traffic generator on {self._host.name}: {event.get('message')}")
+            raise self._refused(event)
+
+    def _refused(self, event: dict[str, Any]) -> NfvError:
+        """Return the error that the process answered with, in its branch of the tree."""
+        where, missing = f"traffic generator on {self._host.name}", event.get("missing")
+        if event.get("kind") == "capability" and isinstance(missing, list) and len(missing) == 3:
+            capability, lacks, remedy = map(str, missing)
+            return CapabilityMissing(capability, f"{where}: {lacks}", remedy)
+        what = ConfigurationError if event.get("kind") == "configuration" else GeneratorError
+        return what(f"{where}: {event.get('message')}")
 
     def _event(self, timeout_s: float) -> dict[str, Any]:
         try:

@@ -11,8 +11,9 @@ from typing import ClassVar
 
 from pytest_nfv.errors import ConfigurationError
 from pytest_nfv.generators.protocol import Half, Progress
+from pytest_nfv.model.catching_up import pushed
 from pytest_nfv.model.offer import FlowOffer, Offer, PortSpec, Report
-from pytest_nfv.model.trial import Direction, FlowCounts
+from pytest_nfv.model.trial import Direction, FlowCounts, Latency
 
 
 class Pair:
@@ -48,6 +49,7 @@ class Pair:
 
         Raises:
             GeneratorError: a port cannot be opened; names it.
+            CapabilityMissing: the machine lacks what such a port takes; says how to get it.
         """
         self._receiver.open([ports[port] for port in self._rx])
         self._sender.open([ports[port] for port in self._tx])
@@ -84,6 +86,10 @@ class Pair:
             self._receiver.abort()
             raise
         return merged(offer, sent, received)
+
+    def floor(self, offer: Offer) -> tuple[Latency, ...]:
+        """None: its halves are two processes, and no wire of memory joins them."""
+        return ()
 
     def _local_tx(self, flow: FlowOffer) -> Direction:
         return replace(flow.direction, tx=self._tx[flow.direction.tx])
@@ -127,8 +133,16 @@ def merged(offer: Offer, sent: Report, received: Report) -> Report:
         latency=tuple(
             replace(one, direction=ways[one.direction.tx, one.direction.rx]) for one in received.latency
         ),
-        trouble=(*sent.trouble, *received.trouble),
+        trouble=(*sent.trouble, *received.trouble, *_pushed(offer, counts, sent)),
     )
+
+
+def _pushed(offer: Offer, counts: Sequence[FlowCounts], sent: Report) -> list[str]:
+    """Return what neither half can say alone: the receiver's loss may come from the sender's catching up."""
+    if offer.maximum or not sent.catching_up:
+        return []
+    said = [pushed(count, *caught) for count, caught in zip(counts, sent.catching_up, strict=True)]
+    return [line for line in said if line]
 
 
 def _flow(flow: FlowOffer, sent: FlowCounts, received: FlowCounts) -> FlowCounts:

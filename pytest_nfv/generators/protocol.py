@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from pytest_nfv.model.offer import Offer, PortSpec, Report
+from pytest_nfv.model.trial import Latency
 
 Progress = Callable[[float, int, int], None]
 """Called with (seconds since the start, frames sent, frames received) while a trial runs."""
@@ -31,6 +32,14 @@ class Generator(Protocol):
 
     def offer(self, offer: Offer, progress: Progress | None = None) -> Report:
         """Run one trial.
+
+        Raises:
+            GeneratorError: the generator died or refused.
+        """
+        ...
+
+    def floor(self, offer: Offer) -> tuple[Latency, ...]:
+        """Return the latencies of the same work wired back to the generator itself; empty where it cannot.
 
         Raises:
             GeneratorError: the generator died or refused.

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from pytest_nfv.errors import ConfigurationError, InvalidMeasurement, UnitError
 from pytest_nfv.model.goal import SearchGoal
-from pytest_nfv.model.trial import Latency, TrialResult
+from pytest_nfv.model.trial import Latency, TrialResult, samples_for
 from pytest_nfv.model.verdict import Ruling, Verdict
 from pytest_nfv.units import PacketRate
 
@@ -202,7 +202,7 @@ class ForwardingRate(_Rated):
 
 @dataclass(frozen=True, slots=True)
 class LatencyResult:
-    """One-way latency at one load.
+    """Latency at one load: one way, or round trip where frames come back on the port that they left.
 
     Attributes:
         offered: the load, per direction.
@@ -215,18 +215,43 @@ class LatencyResult:
     trials: tuple[TrialResult, ...] = field(repr=False)
 
     def __repr__(self) -> str:
-        return f"<latency at {self.offered}: median {self.median_us:.1f} us, p99 {self.p99_us:.1f} us>"
+        p99 = f", p99 {self.p99_us:.1f} us" if 99.0 in self.told else ""
+        floor = f", generator's floor {self.floor_us:.1f} us" if self.floor_us is not None else ""
+        return f"<latency at {self.offered}: median {self.median_us:.1f} us{p99}{floor}>"
 
     def percentile_us(self, percentile: float) -> float:
         """Return one percentile of the worst direction, in microseconds.
 
         Raises:
-            UnitError: a percentile that was not kept.
+            UnitError: a percentile that is none of those kept, or that too few samples were taken for.
         """
-        kept = sorted(self.latency[0].percentiles_ns)
-        if percentile not in kept:
-            raise UnitError(f"percentile {percentile!r}: kept: {', '.join(f'{p:g}' for p in kept)}")
+        if percentile not in self.told:
+            raise UnitError(
+                f"percentile {percentile!r}: kept: {', '.join(f'{p:g}' for p in self.told)} "
+                f"({min(one.samples for one in self.latency):,} samples"
+                + (f"; it takes {samples_for(percentile):,})" if 50 < percentile < 100 else ")")
+            )
         return max(one.percentiles_ns[percentile] for one in self.latency) / 1e3
+
+    @property
+    def told(self) -> tuple[float, ...]:
+        """The percentiles that every direction has samples enough for, in ascending order."""
+        return tuple(sorted(set.intersection(*(set(one.percentiles_ns) for one in self.latency))))
+
+    @property
+    def max_us(self) -> float:
+        """Highest sample, in microseconds."""
+        return max(one.max_ns for one in self.latency) / 1e3
+
+    @property
+    def floor_us(self) -> float | None:
+        """Median of the generator wired back to itself at this load; None where not calibrated."""
+        return max((one.floor_ns / 1e3 for one in self.latency if one.floor_ns is not None), default=None)
+
+    @property
+    def at_floor(self) -> bool:
+        """Whether the median cannot be told from the generator's own path."""
+        return all(one.at_floor(one.percentiles_ns[50.0]) for one in self.latency)
 
     @property
     def median_us(self) -> float:

@@ -61,7 +61,7 @@ class Offer:
         burst: frames sent back to back at a time (T20's B); 0 lets the generator pace as evenly as it can.
         settle_s: deadline for counters to come to rest after the last frame.
         quiet_s: counters unmoved for this long are at rest.
-        latency_every: sample the latency of every n-th frame received; 1 is all, 0 is none.
+        latency_every: take latencies from one batch received of every n frames; 1 is from all, 0 is from none.
         role: which half of the work is this generator's: `both`, `send`, or `receive` until it is told to finish.
         maximum: the load is a ceiling: offering less, as much as can be, is what is wanted.
         receiver_measured: the receiving end is part of what is measured: frames it has no room for are lost.
@@ -87,12 +87,25 @@ class Offer:
         return cls(**{**data, "flows": flows})
 
 
+def latency_json(one: Latency) -> dict[str, Any]:
+    """Return plain JSON values; percentiles become texts, as JSON's keys must be."""
+    return {**asdict(one), "percentiles_ns": {f"{p:g}": value for p, value in one.percentiles_ns.items()}}
+
+
+def latency_of(data: Mapping[str, Any]) -> Latency:
+    """Read what `latency_json` wrote."""
+    percentiles = {float(p): float(value) for p, value in data["percentiles_ns"].items()}
+    return Latency(**{**data, "direction": Direction(**data["direction"]), "percentiles_ns": percentiles})
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """What a generator did and counted.
 
     Attributes:
         refused: per flow, frames offered that the device's own full ring refused; part of `sent`, hence lost.
+        catching_up: per flow, what its port refused, what of that while behind, and what it sent faster than the
+            load; empty from a generator that did not send.
         offered_for_s, settle_s: as in `TrialResult`.
         trouble: why the generator itself says that the trial is not to be trusted.
     """
@@ -104,13 +117,11 @@ class Report:
     health: GeneratorHealth
     latency: tuple[Latency, ...] = ()
     trouble: tuple[str, ...] = ()
+    catching_up: tuple[tuple[int, int, int], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values; percentiles become texts, as JSON's keys must be."""
-        data = asdict(self)
-        for one in data["latency"]:
-            one["percentiles_ns"] = {f"{p:g}": value for p, value in one["percentiles_ns"].items()}
-        return data
+        """Return plain JSON values."""
+        return {**asdict(self), "latency": [latency_json(one) for one in self.latency]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Report:
@@ -119,16 +130,13 @@ class Report:
         def directed(one: Mapping[str, Any]) -> dict[str, Any]:
             return {**one, "direction": Direction(**one["direction"])}
 
-        def latency(one: Mapping[str, Any]) -> Latency:
-            percentiles = {float(p): float(value) for p, value in one["percentiles_ns"].items()}
-            return Latency(**{**directed(one), "percentiles_ns": percentiles})
-
         return cls(
             flows=tuple(FlowCounts(**directed(one)) for one in data["flows"]),
             refused=tuple(data["refused"]),
             offered_for_s=data["offered_for_s"],
             settle_s=data["settle_s"],
             health=GeneratorHealth(**data["health"]),
-            latency=tuple(latency(one) for one in data["latency"]),
+            latency=tuple(latency_of(one) for one in data["latency"]),
             trouble=tuple(data["trouble"]),
+            catching_up=tuple((one[0], one[1], one[2]) for one in data["catching_up"]),
         )

@@ -18,16 +18,16 @@ MARKERS = (
     ),
     (
         "throughput(at_least=, loss_ratio=, exceed_ratio=, duration=, duration_sum=, method=)",
-        "the test finds a throughput; below `at_least` (such as '400kpps') it fails",
+        "the test finds a throughput or a forwarding rate; below `at_least` (such as '400kpps') it fails",
     ),
     (
-        "latency(p50=, p90=, p99=, p99_9=, duration=)",
+        "latency(p50=, p90=, p99=, p99_9=, p99_99=, p99_999=, duration=)",
         "the test measures latency; a percentile above its limit (such as p99='200us') fails it",
     ),
 )
 
 _GOAL_KEYS = frozenset({"loss_ratio", "exceed_ratio", "duration", "duration_sum"})
-_PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99_9": 99.9}
+_PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99_9": 99.9, "p99_99": 99.99, "p99_999": 99.999}
 _KEYS: dict[str, frozenset[str]] = {
     "line_rate": _GOAL_KEYS,
     "throughput": _GOAL_KEYS | {"at_least", "method"},

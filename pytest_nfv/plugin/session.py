@@ -107,7 +107,7 @@ class Session:
         def measured(result: Result) -> None:
             one = Measurement.from_result(result)
             needs = defaults.requirements
-            if one.kind == "throughput" and needs.throughput_at_least is not None:
+            if one.kind in ("throughput", "forwarding_rate") and needs.throughput_at_least is not None:
                 one = one.required(at_least_pps=needs.throughput_at_least.pps)
             elif one.kind == "latency" and needs.latency_below_us:
                 one = one.required(limits_us=needs.latency_below_us)

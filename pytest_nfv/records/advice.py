@@ -209,9 +209,18 @@ def _for_latency(measurement: Measurement) -> list[str]:
     floors = [way.floor_ns for way in measurement.latency if way.floor_ns is not None]
     if not floors:
         return []
-    return [
+    said = [
         f"Of every figure, {span(max(floors) / 1e9)} is the generator's own path, measured without the device."
     ]
+    for way in measurement.latency:
+        low = [f"p{p:g}" for p, value in sorted(way.percentiles_ns.items()) if way.at_floor(value)]
+        if low:
+            resolution = f" (it varies by {span(way.resolution_ns / 1e9)} itself)" if way.resolution_ns else ""
+            said.append(
+                f"{way.direction}: {', '.join(low)} at the generator's own floor{resolution}: "
+                "the device's share is too small to be told."
+            )
+    return said
 
 
 def _room_left(measurement: Measurement, account: Account) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pytest_nfv.model.trial import Latency
 from pytest_nfv.model.verdict import Verdict
 from pytest_nfv.records.account import Account, telling
 from pytest_nfv.records.advice import advice
@@ -21,6 +22,7 @@ from pytest_nfv.records.trial_table import trial_lines
 from pytest_nfv.records.waterfall import waterfall_lines
 from pytest_nfv.records.wording import frames, span
 
+_PERCENTILES_IN_A_ROW = 5  # more of them go beyond 100 columns
 _CHANGE = {
     Verdict.FAIL: "what would have to change",
     Verdict.INVALID: "what would have to change for a verdict",
@@ -65,11 +67,19 @@ def _latency_lines(one: Measurement) -> list[str]:
     if not one.latency:
         return []
     kept = sorted({p for way in one.latency for p in way.percentiles_ns})
-    header = ("latency", "samples", "min", *(f"p{p:g}" for p in kept), "max", "mean", "jitter", "floor")
-    rows = []
-    for way in one.latency:
-        ranks = [span(way.percentiles_ns[p] / 1e9) if p in way.percentiles_ns else "-" for p in kept]
-        rest = [span(way.max_ns / 1e9), span(way.mean_ns / 1e9), span(way.jitter_ns / 1e9)]
-        floor = span(way.floor_ns / 1e9) if way.floor_ns is not None else "not calibrated"
-        rows.append([str(way.direction), frames(way.samples), span(way.min_ns / 1e9), *ranks, *rest, floor])
-    return table(header, rows)
+    rest = ("mean", "jitter", "floor")
+    rows = [_latency_cells(way, kept) for way in one.latency]
+    whole = [("latency", "samples", "min", *(f"p{p:g}" for p in kept), "max", *rest), *rows]
+    if len(kept) <= _PERCENTILES_IN_A_ROW:
+        return table(whole[0], whole[1:])
+    upper = [line[: -len(rest)] for line in whole]
+    lower = [(line[0], *line[-len(rest) :]) for line in whole]
+    return [*table(upper[0], upper[1:]), "", *table(lower[0], lower[1:])]
+
+
+def _latency_cells(way: Latency, kept: list[float]) -> tuple[str, ...]:
+    name = f"{way.direction} round trip" if way.way == "round trip" else str(way.direction)
+    ranks = [span(way.percentiles_ns[p] / 1e9) if p in way.percentiles_ns else "-" for p in kept]
+    rest = [span(way.max_ns / 1e9), span(way.mean_ns / 1e9), span(way.jitter_ns / 1e9)]
+    floor = span(way.floor_ns / 1e9) if way.floor_ns is not None else "not calibrated"
+    return (name, frames(way.samples), span(way.min_ns / 1e9), *ranks, *rest, floor)

@@ -37,7 +37,8 @@ def _gate(one: Measurement, account: Account | None) -> str:
     target = one.target_pps or 0.0
     goal = f"{rate(target)} ({of_line(target, one)})"
     if account is None:
-        return f"{goal}: no trial was run"
+        why = f": {one.reasons[0]}" if one.reasons else ""
+        return f"{goal}: no trial was run{why}"
     if one.verdict is Verdict.INVALID:
         if account.offered_share < OFFERED:
             return f"the generator offered {rate(account.offered_pps)} of {goal}: {percent(account.offered_share)}"
@@ -91,7 +92,19 @@ def _latency(one: Measurement, account: Account | None) -> str:
     texts = [f"p{p:g} {span(max(way.percentiles_ns[p] for way in one.latency) / 1e9)}" for p in shown]
     limits = [f"p{p:g} < {limit:g} us" for p, limit in sorted(one.limits_us.items())]
     asked = f"; required {', '.join(limits)}" if limits else ""
-    return f"latency {', '.join(texts)} {at}{asked}"
+    floor = floor_text(one)
+    trip = "round trip " if all(way.way == "round trip" for way in one.latency) else ""
+    return f"{trip}latency {', '.join(texts)} {at}{f'; {floor}' if floor else ''}{asked}"
+
+
+def floor_text(one: Measurement) -> str:
+    """Return what the generator adds to a latency by itself, which stands beside each figure; "" where unknown."""
+    floors = [way.floor_ns for way in one.latency if way.floor_ns is not None]
+    if not floors:
+        return ""
+    floor = f"generator's floor {span(max(floors) / 1e9)}"
+    below = all(way.at_floor(way.percentiles_ns[50.0]) for way in one.latency if 50.0 in way.percentiles_ns)
+    return f"p50 is at the {floor}" if below else floor
 
 
 def _why(one: Measurement, account: Account | None) -> str:

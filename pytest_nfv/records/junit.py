@@ -36,6 +36,9 @@ def properties(measurement: Measurement | Mapping[str, Any]) -> list[tuple[str, 
     for percentile in sorted({p for way in one.latency for p in way.percentiles_ns}):
         worst_ns = max(way.percentiles_ns.get(percentile, 0.0) for way in one.latency)
         values[f"latency_p{percentile:g}_ns"] = worst_ns
+    floors = [(way.floor_ns, way.resolution_ns) for way in one.latency if way.floor_ns is not None]
+    if floors:
+        values["latency_floor_ns"], values["latency_resolution_ns"] = max(floors)
     return [(f"nfv_{one.kind}_{name}", _text(value)) for name, value in values.items() if value is not None]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from pytest_nfv.model.goal import SearchGoal
 from pytest_nfv.model.measurement import ForwardingRate, Gate, LatencyResult, Reference, Subject, Throughput
-from pytest_nfv.model.trial import Latency, TrialResult
+from pytest_nfv.model.trial import Latency, TrialResult, samples_for
 from pytest_nfv.model.verdict import Ruling, Verdict
 from pytest_nfv.records.reading import Node
 from pytest_nfv.records.trial_json import decode_latency, decode_trial, encode_latency, encode_trial
@@ -111,6 +111,9 @@ class Measurement:
         limit = self.limited_by if self.limited_by in NOT_THE_DEVICE else ""
         if self.kind == "forwarding_rate" and at_least_pps is not None and self._offered_pps < at_least_pps:
             limit = "generator"
+        untold = _untold(judged)
+        if untold and not reasons:
+            return replace(judged, verdict=Verdict.INVALID, reasons=untold)
         if reasons and limit:
             said = f"the {limit} was the limit: at least that much is reached, more was not learnt"
             return replace(judged, verdict=Verdict.INVALID, reasons=(*reasons, said))
@@ -279,7 +282,18 @@ def _missed(made: Measurement) -> tuple[str, ...]:
             f"{made.threshold_pps:,.0f} pps"
         )
     for percentile, limit_us in made.limits_us.items():
-        worst_us = max(one.percentiles_ns.get(percentile, one.max_ns) for one in made.latency) / 1e3
+        told = [one.percentiles_ns[percentile] for one in made.latency if percentile in one.percentiles_ns]
+        worst_us = max(told, default=0.0) / 1e3
         if worst_us > limit_us:
             reasons.append(f"latency p{percentile:g} is {worst_us:.1f} us, above the required {limit_us:g} us")
     return tuple(reasons)
+
+
+def _untold(made: Measurement) -> tuple[str, ...]:
+    """Return which limits nothing is known about: too few samples for the percentile, and some above the limit."""
+    return tuple(
+        f"latency p{percentile:g} takes {samples_for(percentile):,} samples, and {one.samples:,} were taken"
+        for percentile, limit_us in made.limits_us.items()
+        for one in made.latency
+        if percentile not in one.percentiles_ns and one.max_ns > limit_us * 1e3
+    )

@@ -6,13 +6,15 @@
 | `{"op": "open", "ports": [PortSpec, ...]}` | `{"event": "opened", "ports": 2}` |
 | `{"op": "learn"}` | `{"event": "learned"}` |
 | `{"op": "offer", "offer": Offer}` | `progress` 5 times a second, then `{"event": "report", "report": Report}` |
+| `{"op": "floor", "offer": Offer}` | `progress`, then `{"event": "floor", "latency": [Latency, ...]}` |
 | (an offer's role is `receive`) | `{"event": "listening"}` before any frame may be sent |
 | `{"op": "finish"}` | such a trial settles and reports |
 | `{"op": "abort"}` | `{"event": "aborted"}`, in mid-trial within 20 ms |
 | `{"op": "close"}` | `{"event": "closed"}`, and the process ends |
 
 What cannot be done is answered by `{"event": "error", "kind": "configuration" | "generator", "message": ...}`,
-after which the process goes on. The end of its standard input ends it at any time: whoever started it is gone.
+after which the process goes on. Of kind `capability`, it has `missing`, too: the three parts of CapabilityMissing.
+The end of its standard input ends it at any time: whoever started it is gone.
 """
 
 from __future__ import annotations
@@ -26,9 +28,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_nfv import __version__
-from pytest_nfv.errors import ConfigurationError, GeneratorError, NfvError
+from pytest_nfv.errors import CapabilityMissing, ConfigurationError, GeneratorError, NfvError
+from pytest_nfv.model.offer import latency_json
 from pytest_nfv.rings.port import Port
 from pytest_nfv.rings.table import least_octets, open_ports
+from pytest_nfv.trafgen import floor
 from pytest_nfv.trafgen.control import Control, Hangup
 from pytest_nfv.trafgen.engine import Trial, learn
 from pytest_nfv.trafgen.messages import parse, read_offer, read_ports
@@ -68,6 +72,9 @@ class Service:
                 self._do(op, request)
             except _Aborted:
                 self._control.tell("aborted")
+            except CapabilityMissing as error:
+                missing = [error.capability, error.missing, error.remedy]
+                self._control.tell("error", kind="capability", message=str(error), missing=missing)
             except NfvError as error:
                 kind = "configuration" if isinstance(error, ConfigurationError) else "generator"
                 self._control.tell("error", kind=kind, message=str(error))
@@ -78,6 +85,8 @@ class Service:
         elif op == "learn":
             learn(self._opened(), self._addresses)
             self._control.tell("learned")
+        elif op == "floor":
+            self._floor(request)
         elif op == "offer":
             self._offer(request)
         elif op == "abort":
@@ -109,6 +118,13 @@ class Service:
         self._told_s = 0.0
         report = trial.run(lambda: self._control.tell("listening") if offer.role == "receive" else None)
         self._control.tell("report", report=report.to_json())
+
+    def _floor(self, request: Mapping[str, Any]) -> None:
+        offer = read_offer(request, len(self._opened()), self._template_min)
+        self._trial, self._told_s = None, 0.0
+        _lock_memory()
+        latency = floor.measure(offer, self._tick)
+        self._control.tell("floor", latency=[latency_json(one) for one in latency])
 
     def _tick(self, elapsed_s: float, sent: int, received: int) -> None:
         line = self._control.line(wait=False)

@@ -15,12 +15,13 @@ from pytest_nfv.model.offer import LEARNING_FLOW, FlowOffer, Offer, Report
 from pytest_nfv.rings.port import Port
 from pytest_nfv.trafgen.inbox import Clock, FlowInbox, Inbox
 from pytest_nfv.trafgen.lane import Lane
-from pytest_nfv.trafgen.report import Span, build_report
+from pytest_nfv.trafgen.report import Span, build_report, stall_limit_s
 from pytest_nfv.trafgen.signature import head
 
 POLL_NS = 250_000
 POLL_FRAMES = 512
 TICK_NS = 20_000_000
+LATE_NS = 20_000  # a shorter span between two looks is the loop's own work, and no stall
 LEARNING_FRAMES = 3
 _LOCAL_EXPERIMENTAL = 0x88B5
 
@@ -61,6 +62,8 @@ class Trial:
             for port in (range(len(ports)) if offer.role != "send" else ())
         }
         self._span = Span()
+        limit_s = stall_limit_s(self._inboxes, self._flows)
+        self._stall_ns = limit_s * 1e9 if limit_s else float("inf")
         self._next_tick_ns = 0
         self._start_ns = 0
         self._finish = False
@@ -100,13 +103,13 @@ class Trial:
 
     def _send_all(self) -> None:
         lanes, inboxes = tuple(self._lanes.values()), tuple(self._inboxes.values())
-        clock = self._clock
+        clock, looked_late = self._clock, self._looked_late
         looked = polled = clock()
-        longest = polled_at = 0
+        polled_at = 0
         while True:
             now = clock()
-            if now - looked > longest:
-                longest = now - looked
+            if now - looked > LATE_NS:
+                looked_late(now - looked)
             looked = now
             idle = True
             position = 0
@@ -122,7 +125,12 @@ class Trial:
                     self._look_up(now)
             if idle and all(lane.pacer.over(now) for lane in lanes):
                 break
-        self._span.longest_stall_ns = longest
+
+    def _looked_late(self, gap_ns: int) -> None:
+        """Take a span between two looks into the account."""
+        self._span.longest_stall_ns = max(self._span.longest_stall_ns, gap_ns)
+        if gap_ns > self._stall_ns:
+            self._span.stalled_ns += gap_ns
 
     def _receive_until_told(self) -> None:
         inboxes, clock = tuple(self._inboxes.values()), self._clock
@@ -131,7 +139,8 @@ class Trial:
             for inbox in inboxes:
                 inbox.drain()
             now = clock()
-            self._span.longest_stall_ns = max(self._span.longest_stall_ns, now - looked)
+            if now - looked > LATE_NS:
+                self._looked_late(now - looked)
             looked = now
             if now > self._next_tick_ns:
                 self._look_up(now)
@@ -153,7 +162,8 @@ class Trial:
         while True:
             taken = sum(inbox.drain() for inbox in inboxes)
             now = clock()
-            self._span.longest_stall_ns = max(self._span.longest_stall_ns, now - looked)
+            if now - looked > LATE_NS:
+                self._looked_late(now - looked)
             looked = now
             if taken and (count := sum(inbox.moved for inbox in inboxes)) != moved:
                 moved, moved_at = count, now

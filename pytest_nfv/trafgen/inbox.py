@@ -24,6 +24,7 @@ class FlowInbox:
 
     Attributes:
         sent: tells how many frames of the flow were offered so far.
+        unsampled: frames that pass before the next batch is sampled; 0 and below: the next one is.
     """
 
     offer: FlowOffer
@@ -32,7 +33,7 @@ class FlowInbox:
     latency: Histogram = field(default_factory=Histogram)
     corrupted: int = 0
     last_stamp: int = 0
-    skipped: int = 0
+    unsampled: int = 0
 
 
 class Inbox:
@@ -40,6 +41,7 @@ class Inbox:
 
     Latency is sampled of the first frame of each batch sent: those behind it carry the stamp of the same moment,
     but left later. At a load that leaves the generator time between frames, each is the first of its batch.
+    Where the offer asks for samples of every n frames only, whole batches received pass unsampled.
 
     Attributes:
         foreign: frames at this port that are not ours.
@@ -110,18 +112,22 @@ class Inbox:
             self._sample(flow, intact, first)
 
     def _sample(self, flow: FlowInbox, intact: Intact, first: Mask | None) -> None:
+        if self._passes(flow, len(intact.stamps)):
+            flow.last_stamp = int(intact.stamps[-1])
+            return
         leads = np.empty(len(intact.stamps), np.bool_)
         leads[0] = int(intact.stamps[0]) != flow.last_stamp
         np.not_equal(intact.stamps[1:], intact.stamps[:-1], out=leads[1:])
         flow.last_stamp = int(intact.stamps[-1])
         if first is not None:
             leads &= first
-        samples = intact.latencies_ns[leads]
-        if self._every > 1:
-            skip = -flow.skipped % self._every
-            flow.skipped += len(samples)
-            samples = samples[skip :: self._every]
-        flow.latency.add(samples)
+        flow.latency.add(intact.latencies_ns[leads])
+
+    def _passes(self, flow: FlowInbox, count: int) -> bool:
+        """Whether a batch passes unsampled: fewer than n frames came since the last one that was sampled."""
+        passes = flow.unsampled > 0
+        flow.unsampled += (0 if passes else self._every) - count
+        return passes
 
     @property
     def moved(self) -> int:

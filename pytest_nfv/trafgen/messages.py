@@ -10,7 +10,7 @@ from typing import Any
 from pytest_nfv.errors import ConfigurationError
 from pytest_nfv.model.offer import LEARNING_FLOW, ROLES, SIGNATURE_OCTETS, FlowOffer, Offer, PortSpec
 
-OPS = ("open", "learn", "offer", "finish", "abort", "close")
+OPS = ("open", "learn", "floor", "offer", "finish", "abort", "close")
 LINE_OCTETS_MAX = 16 << 20
 _TEMPLATE_MIN = 60
 

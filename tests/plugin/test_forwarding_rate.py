@@ -67,3 +67,30 @@ def test_a_plan_counts_its_trials(run: Run) -> None:
     assert result.ret == 0
     result.stdout.fnmatch_lines(["*1vs1(linux-bridge, raw sockets, send/recv) on testbed sim*"])
     result.stdout.fnmatch_lines(["*test_pair*single*3 trials, 3.0 s of load*", "*in all 2 deployments, 6 trials*"])
+
+
+MARKED = """
+    import pytest
+    from pytest_nfv import Mpps, SocketPair
+
+    @pytest.mark.throughput(at_least="{at_least}")
+    def test_pair(deploy, vswitch):
+        deploy(SocketPair(vswitch)).forwarding_rate(1 * Mpps, frame_size=64)
+"""
+
+
+@pytest.mark.parametrize(
+    ("at_least", "outcome", "said"),
+    [
+        ("400kpps", {"passed": 1}, "*>= 400 kpps*400 kpps*PASS*"),
+        ("500kpps", {"failed": 1}, "*400 kpps * is less than the marker's at_least=500 kpps*"),
+        ("700kpps", {}, "*whether 700 kpps is forwarded was not learnt*"),
+    ],
+)
+def test_the_markers_floor_holds_for_it(
+    pytester: pytest.Pytester, at_least: str, outcome: dict[str, int], said: str
+) -> None:
+    pytester.makepyfile(MARKED.format(at_least=at_least))
+    result = pytester.runpytest_subprocess("--nfv-host=sim", SLOW_GENERATOR, "-p", "no:cacheprovider")
+    result.assert_outcomes(**outcome)
+    result.stdout.fnmatch_lines([said])

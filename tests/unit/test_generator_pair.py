@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -52,6 +53,9 @@ class Fake:
 
     def heard(self) -> int:
         return 90
+
+    def floor(self, offer: Offer) -> tuple[Latency, ...]:
+        raise NotImplementedError
 
     def finish(self) -> Report:
         self.log.append(f"{self.name} finish")
@@ -151,6 +155,31 @@ def test_what_ends_the_sender_ends_the_receiver(
     with pytest.raises(type(error)):
         pair.offer(offer(Direction(0, 1)))
     assert log[-1] == "receiver abort"
+
+
+@pytest.mark.parametrize(
+    ("maximum", "catching_up", "said"),
+    [
+        (False, (0, 0, 50), True),
+        (False, (0, 0, 49), False),
+        (False, (40, 0, 50), False),  # refused on schedule: the device's own
+        (False, (40, 40, 50), True),
+        (True, (0, 0, 50), False),
+    ],
+)
+def test_a_loss_that_the_senders_catching_up_explains_is_told(
+    pair: Pair, halves: tuple[Fake, Fake], maximum: bool, catching_up: tuple[int, int, int], said: bool
+) -> None:
+    way = Direction(0, 1)
+    sent = Report((counts(way, 1000),), (0,), 1.0, 0.0, GeneratorHealth(), catching_up=(catching_up,))
+    halves[0].report = sent
+    halves[1].report = Report((counts(way, 0, 950),), (0,), 0.0, 0.0, GeneratorHealth())
+    report = pair.offer(replace(offer(way), maximum=maximum))
+    assert any("the 50 frames lost may be the generator's own doing" in line for line in report.trouble) is said
+
+
+def test_two_processes_have_no_floor(pair: Pair) -> None:
+    assert pair.floor(offer(Direction(0, 1))) == ()
 
 
 def test_a_flow_that_neither_half_has_is_named(pair: Pair, log: list[str]) -> None:

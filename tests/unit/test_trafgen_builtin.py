@@ -15,7 +15,7 @@ from typing import IO, Any
 import pytest
 
 from pytest_nfv import __version__
-from pytest_nfv.errors import ConfigurationError, GeneratorError
+from pytest_nfv.errors import CapabilityMissing, ConfigurationError, GeneratorError
 from pytest_nfv.generators.builtin import Builtin
 from pytest_nfv.generators.table import driver
 from pytest_nfv.hosts.protocol import Completed
@@ -159,6 +159,53 @@ def test_errors_keep_their_branch_and_the_process_goes_on(generator: Builtin) ->
         generator.offer(bad)
     good = Offer((FlowOffer(0, WAY, 1000.0, 10, TEMPLATE),))
     assert_all_came_back(generator.offer(good))
+
+
+LACKING = """
+import pytest_nfv.trafgen.__main__ as process
+from pytest_nfv.errors import CapabilityMissing
+
+def open_ports(specs):
+    raise CapabilityMissing("af_xdp", "bpf(2) is not permitted", "run as root")
+
+process.open_ports = open_ports
+process.main()
+"""
+
+
+def test_a_missing_capability_arrives_as_one_and_says_what_to_do() -> None:
+    generator = Builtin(Here([sys.executable, "-c", LACKING]), None)
+    with pytest.raises(CapabilityMissing) as caught:
+        generator.open(WIRE)
+    generator.close()
+    assert (caught.value.capability, caught.value.remedy) == ("af_xdp", "run as root")
+    assert caught.value.missing == "traffic generator on here: bpf(2) is not permitted"
+
+
+@pytest.mark.parametrize("missing", [None, "all", ["af_xdp"]])
+def test_a_missing_capability_without_its_parts_is_a_generators_error(missing: object) -> None:
+    answer = {"event": "error", "kind": "capability", "message": "no bpf(2)", "missing": missing}
+    host = Here([sys.executable, "-c", f"print({json.dumps(json.dumps(answer))}); input()"])
+    generator = Builtin(host, None)
+    with pytest.raises(GeneratorError, match="on here: no bpf"):
+        generator.open(WIRE)
+    generator.close()
+
+
+def test_the_floor_is_the_same_work_without_the_ports(generator: Builtin) -> None:
+    there, back = Direction(0, 1), Direction(1, 0)
+    both = (FlowOffer(0, there, 5_000.0, 500, TEMPLATE), FlowOffer(1, back, 5_000.0, 500, TEMPLATE))
+    latency = generator.floor(Offer(both))
+    assert [one.direction for one in latency] == [there, back]
+    assert all(0 < one.min_ns <= one.percentiles_ns[50.0] <= one.max_ns for one in latency)
+    round_trip = generator.floor(Offer((FlowOffer(0, Direction(0, 0), 5_000.0, 500, TEMPLATE),)))
+    assert [one.way for one in round_trip] == ["round trip"]
+    assert_all_came_back(generator.offer(Offer((FlowOffer(0, there, 1_000.0, 50, TEMPLATE),))))
+
+
+def test_a_floor_of_what_cannot_be_offered_is_refused(generator: Builtin) -> None:
+    with pytest.raises(ConfigurationError, match="direction 0>9: 2 ports are open"):
+        generator.floor(Offer((FlowOffer(0, Direction(0, 9), 1000.0, 10, TEMPLATE),)))
 
 
 @pytest.mark.parametrize("reason", [KeyboardInterrupt, GeneratorError, ZeroDivisionError])

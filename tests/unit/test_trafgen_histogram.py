@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_nfv.model.trial import Direction
-from pytest_nfv.trafgen.histogram import Histogram
+from pytest_nfv.trafgen.histogram import PERCENTILES, RELATIVE_ERROR, Histogram
 
 WAY = Direction(0, 1)
 
@@ -19,10 +19,20 @@ def filled(values: list[int] | np.ndarray) -> Histogram:
     return histogram
 
 
-@given(st.lists(st.integers(1, 10**12), min_size=1, max_size=300), st.sampled_from([50.0, 90.0, 99.0]))
-def test_percentiles_are_within_one_per_cent(values: list[int], percentile: float) -> None:
+@given(st.lists(st.integers(1, 2**52), min_size=1, max_size=300), st.sampled_from(PERCENTILES))
+def test_percentiles_are_within_the_stated_error(values: list[int], percentile: float) -> None:
     exact = float(np.percentile(values, percentile, method="inverted_cdf"))
-    assert filled(values).percentile(percentile) == pytest.approx(exact, rel=0.01, abs=1)
+    assert abs(filled(values).percentile(percentile) - exact) <= RELATIVE_ERROR * exact
+
+
+@given(st.integers(0, 2**62), st.integers(0, 2**62))
+def test_a_higher_sample_is_never_told_lower(one: int, other: int) -> None:
+    low, high = sorted((one, other))
+    assert filled([low]).percentile(50.0) <= filled([high]).percentile(50.0)
+
+
+def test_zero_counts_as_one_nanosecond_at_most() -> None:
+    assert 0 <= filled([0, 0, 500]).percentile(50.0) <= 1 + RELATIVE_ERROR
 
 
 @given(st.lists(st.integers(0, 10**9), min_size=1, max_size=100))
@@ -55,6 +65,8 @@ def test_more_samples_than_are_held_back_are_all_counted() -> None:
         (100, [50.0, 90.0]),
         (1000, [50.0, 90.0, 99.0]),
         (10_000, [50.0, 90.0, 99.0, 99.9]),
+        (999_999, [50.0, 90.0, 99.0, 99.9, 99.99]),
+        (1_000_000, list(PERCENTILES)),
     ],
 )
 def test_a_percentile_is_told_with_ten_samples_above(samples: int, told: list[float]) -> None:

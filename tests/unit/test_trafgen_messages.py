@@ -38,7 +38,7 @@ def test_what_was_written_is_read() -> None:
         ("nonsense", "request 'nonsense' is not JSON"),
         ("[" * 100_000, "is not JSON"),
         ("3", "accepted: a JSON object"),
-        ("{}", "request op None: accepted: open, learn, offer, finish, abort, close"),
+        ("{}", "request op None: accepted: open, learn, floor, offer, finish, abort, close"),
         ('{"op": ["open"]}', r"request op ['open']: accepted: open"),
     ],
 )

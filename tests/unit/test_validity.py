@@ -66,6 +66,35 @@ def test_counters_that_do_not_add_up_make_it_invalid() -> None:
     assert "received 1000 frames" in reason
 
 
+def stalled(lost: int, *, stalled_s: float = 0.02, limit_s: float = 0.01) -> Report:
+    sent = 100_000
+    flow = FlowCounts(WAY, intended=sent, sent=sent, received=sent - lost)
+    health = GeneratorHealth(longest_stall_s=0.02, stall_limit_s=limit_s, stalled_s=stalled_s)
+    return Report((flow,), (0,), 1.0, 0.01, health)
+
+
+def test_a_stall_that_lost_nothing_is_nothing_against_a_trial() -> None:
+    assert reasons_invalid(stalled(0), (), stolen_s=0.0) == ()
+    assert reasons_invalid(stalled(0, stalled_s=0.9, limit_s=0.00028), (), stolen_s=0.0) == ()
+
+
+def test_a_loss_that_stalls_explain_no_small_part_of_is_not_the_devices() -> None:
+    explained = 2_000  # frames that arrive in 20 ms
+    for lost in (1, explained, 10 * explained):
+        (reason,) = reasons_invalid(stalled(lost), (), stolen_s=0.0)
+        assert "the generator stalled for 20.0 ms, buffers hide 10.0 ms" in reason
+    assert reasons_invalid(stalled(10 * explained + 1), (), stolen_s=0.0) == ()
+
+
+def test_all_stalls_count_and_not_only_the_longest() -> None:
+    assert reasons_invalid(stalled(30_000, stalled_s=0.05), (), stolen_s=0.0)
+    assert reasons_invalid(stalled(30_000, stalled_s=0.029), (), stolen_s=0.0) == ()
+
+
+def test_a_stall_that_buffers_hide_explains_no_loss() -> None:
+    assert reasons_invalid(stalled(500, stalled_s=0.0, limit_s=0.02), (), stolen_s=0.0) == ()
+
+
 def test_what_the_generator_says_of_itself_counts() -> None:
     troubled = replace(report(), trouble=("offered 5 of 10 frames",))
     assert reasons_invalid(troubled, (), 0.0) == ("offered 5 of 10 frames",)

@@ -66,7 +66,7 @@ def test_headlines(samples: Samples) -> None:
     )
     assert explain.headline(samples.latency().required(limits_us={99.9: 50})) == (
         "FAIL: latency p50 12.4 us, p99 31.5 us, p99.9 96 us at 100 kpps (11.8 % of 1GbE line rate, 128 B); "
-        "required p99.9 < 50 us"
+        "generator's floor 6.9 us; required p99.9 < 50 us"
     )
     assert explain.headline(samples.simulated()).startswith("PASS (simulated): ")
 

@@ -194,9 +194,13 @@ def test_latency_is_judged_by_what_is_required(samples: Samples) -> None:
     assert missed.reasons == ("latency p99 is 31.5 us, above the required 31 us",)
 
 
-def test_a_percentile_that_was_not_kept_is_judged_by_the_maximum(samples: Samples) -> None:
-    assert samples.latency().required(limits_us={99.99: 411}).verdict is Verdict.FAIL
-    assert samples.latency().required(limits_us={99.99: 413}).verdict is Verdict.PASS
+def test_a_percentile_with_too_few_samples_is_known_where_even_the_maximum_is_below(samples: Samples) -> None:
+    assert samples.latency().required(limits_us={99.999: 413}).verdict is Verdict.PASS
+    unknown = samples.latency().required(limits_us={99.999: 411})
+    assert unknown.verdict is Verdict.INVALID
+    assert unknown.reasons == ("latency p99.999 takes 1,000,000 samples, and 100,000 were taken",)
+    missed = samples.latency().required(limits_us={50.0: 1, 99.999: 411})
+    assert missed.verdict is Verdict.FAIL
 
 
 def test_an_invalid_measurement_stays_invalid_whatever_is_required(samples: Samples) -> None:

@@ -81,8 +81,9 @@ def test_summary_has_a_row_for_each_measurement(samples: Samples) -> None:
         f"{FILE}::test_throughput",
         "64 B >= 400 kpps 755 kpps 50.7 % - 3 PASS",
         f"{FILE}::test_latency",
-        "128 B 100 kpps p99 31.5 us - - 1 measured",
+        "128 B 100 kpps p99 31.5 us - - 1 measured (2)",
         "(1) device core not isolated",
+        "(2) generator's floor 6.9 us",
         "2 PASS, 1 FAIL, 1 INVALID, 1 measured",
     ]
     assert max(map(len, lines)) <= WIDTH
