@@ -1,0 +1,243 @@
+"""Open vSwitch with DPDK: its userspace datapath between vhost-user ports, on polling threads.
+
+    generator  v0 ===(shared memory)=== ovs-vswitchd, a polling thread a core ===(shared memory)=== v1  generator
+
+OVS connects to the generator's sockets (`dpdkvhostuserclient`), or serves them (`dpdkvhostuser`, which OVS calls
+deprecated). The daemons are in a network namespace of their own, as the bridge makes interfaces of the kernel's.
+A port is polled only once its other end is connected and OVS has reconfigured itself: `learned` waits for that.
+
+Polling threads get the best nice value on their core, not a real-time class: one that never sleeps would be
+stopped for 50 ms of each second there. As OVS's main thread shares that core and has work until all ports are
+connected, they get it with the last port.
+
+Run against Open vSwitch 3.1.0 with DPDK 22.11.11 on Linux 6.18.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from pytest_nfv.errors import CapabilityMissing, DeploymentError
+from pytest_nfv.hosts.lab import Lab
+from pytest_nfv.hosts.namespace import NamespaceHost
+from pytest_nfv.hosts.protocol import Host
+from pytest_nfv.model.offer import PortSpec
+from pytest_nfv.vswitches import ovs_counters, ovs_programs
+from pytest_nfv.vswitches.ovs_daemons import BRIDGE, Daemons
+from pytest_nfv.vswitches.ovs_priority import may_prefer, prefer, prefer_session
+from pytest_nfv.vswitches.ovs_rules import flow_rules, openflow_port
+from pytest_nfv.vswitches.ovs_settings import DatapathSettings, VhostSettings, refuse_unknown
+from pytest_nfv.vswitches.protocol import PollCycles, PortCounters
+
+PACKAGE = "openvswitch-switch-dpdk"
+MEMORY_MIB = 256
+"""Of DPDK, for packet buffers in the main: OVS takes 65,536 of some 3 kB for an MTU of 1500, 16,384 for 9000."""
+
+_RINGS_MIB = 48  # of the generator for each queue pair, so that its rings lie on huge pages too
+_GENERATOR_MAC = "02:6e:00:00:00"
+
+
+class OvsDpdk:
+    """Implements `vswitches.protocol.VSwitchDriver`.
+
+    Attributes:
+        notes: what a reader must know beside every figure: `no huge pages: ...`.
+    """
+
+    name: ClassVar[str] = "ovs-dpdk"
+
+    def __init__(self, lab: Lab, settings: Mapping[str, str]) -> None:
+        """Make a driver; nothing is deployed yet.
+
+        Raises:
+            ConfigurationError: a setting.
+        """
+        refuse_unknown(self.name, settings, (*DatapathSettings.KEYS, *VhostSettings.KEYS))
+        self._datapath = DatapathSettings.of(self.name, settings)
+        self._vhost = VhostSettings.of(self.name, settings)
+        self._lab = lab
+        self._device: NamespaceHost | None = None
+        self._daemons: Daemons | None = None
+        self._ports = 0
+        self._polled: set[int] = set()  # ports that frames have come in at
+        self.notes: tuple[str, ...] = ()
+
+    @classmethod
+    def probe(cls, host: Host) -> str:
+        """Return OVS's version, and DPDK's.
+
+        Raises:
+            CapabilityMissing: no OVS that is built with DPDK.
+        """
+        ovs_programs.find(host, cls.name, ovs_programs.DATABASE, dpdk=False, package=PACKAGE)
+        return ovs_programs.find(host, cls.name, ovs_programs.WITH_DPDK, dpdk=True, package=PACKAGE)[1]
+
+    @property
+    def generator_host(self) -> Host:
+        """This machine itself: a vhost-user port is a socket and memory, in no network namespace."""
+        return self._lab.host
+
+    def start(self, ports: int, mtu: int, cores: Sequence[int]) -> tuple[PortSpec, ...]:
+        """Bring the switch up, a polling thread on each of `cores`.
+
+        Raises:
+            CapabilityMissing: this machine has no room for DPDK's memory.
+            DeploymentError: it did not come up; what was made already is removed again.
+        """
+        if self._daemons is not None:
+            raise DeploymentError(f"{self.name} is started already")
+        rules = flow_rules(self._datapath.rules, ports)
+        try:
+            self._start(ports, mtu, cores, rules)
+        except BaseException:
+            self.stop()
+            raise
+        return tuple(
+            PortSpec("vhost_user", f"{_GENERATOR_MAC}:{port:02x}", mtu, self._vhost.parameters(self._socket(port)))
+            for port in range(ports)
+        )
+
+    def _start(self, ports: int, mtu: int, cores: Sequence[int], rules: Sequence[str]) -> None:
+        host = self._lab.host
+        program, _ = ovs_programs.find(host, self.name, ovs_programs.WITH_DPDK, dpdk=True, package=PACKAGE)
+        memory, notes = self._memory(ports)
+        self._device = device = self._lab.namespace("dut")
+        self._daemons = daemons = Daemons(self.name, self._lab, device, cores)
+        self._ports = ports
+        daemons.set_options(
+            self._datapath.config()
+            | memory
+            | {"dpdk-init": "true", "pmd-cpu-mask": hex(sum(1 << core for core in set(cores)))}
+        )
+        daemons.start_switch(program, self._bridge(ports, mtu, cores), rules)
+        prefer_session(daemons.pid("ovs-vswitchd"))
+        refused = may_prefer(self._polling())
+        self.notes = (*device.notes, *notes, *refused)
+
+    def _memory(self, ports: int) -> tuple[dict[str, str], list[str]]:
+        """Return DPDK's memory as `other_config` keys, and notes.
+
+        OVS itself adds `--in-memory`, which leaves no files behind, unless `--legacy-mem` is there, which DPDK
+        wants with `--no-huge`.
+        """
+        common = f"--no-pci --no-telemetry --iova-mode=va --file-prefix={self._lab.run_id}"
+        enough, _ = self._lab.huge_pages(MEMORY_MIB + _RINGS_MIB * ports * self._vhost.queues)
+        why = ""
+        if not enough:
+            enough, why = self._lab.huge_pages(MEMORY_MIB)
+        if enough:
+            size = str(MEMORY_MIB)
+            return {"dpdk-socket-mem": size, "dpdk-socket-limit": size, "dpdk-extra": common}, []
+        if _free_mib() < 2 * MEMORY_MIB:
+            raise CapabilityMissing(self.name, why, f"give the machine {2 * MEMORY_MIB} MiB of free memory")
+        return {"dpdk-extra": f"{common} --no-huge --legacy-mem -m {MEMORY_MIB}"}, [
+            f"no huge pages for DPDK: {why}"
+        ]
+
+    def _bridge(self, ports: int, mtu: int, cores: Sequence[int]) -> list[str]:
+        words: list[str] = []
+        for port in range(ports):
+            name = self._port(port)
+            words += ["--", "add-port", BRIDGE, name, "--", "set", "interface", name]
+            words += [f"ofport_request={openflow_port(port)}", f"mtu_request={mtu}"]
+            if self._vhost.vhost == "client":
+                words += ["type=dpdkvhostuserclient", f'options:vhost-server-path="{self._socket(port)}"']
+            else:
+                words += ["type=dpdkvhostuser"]  # its socket is called as the port, in OVS_RUNDIR
+            if len(cores) > 1:  # else OVS places queues by their load, anew whenever it likes
+                queues = range(self._vhost.queues)
+                placed = (f"{queue}:{cores[(port * len(queues) + queue) % len(cores)]}" for queue in queues)
+                words += [f'other_config:pmd-rxq-affinity="{",".join(placed)}"']
+        return words
+
+    def _port(self, port: int) -> str:
+        return f"v{port}"
+
+    def _socket(self, port: int) -> str:
+        return str(self._started().directory / self._port(port))
+
+    def _started(self) -> Daemons:
+        if self._daemons is None:
+            raise DeploymentError(f"{self.name} is not started")
+        return self._daemons
+
+    def learned(self, address: str, port: int) -> bool:
+        """Whether frames have come in at `port`, and, with rules `normal`, OVS knows that `address` is there."""
+        daemons = self._started()
+        if port not in self._polled:
+            stats = daemons.ports().get(str(openflow_port(port)))
+            if stats is None or not stats.rx:
+                return False
+            self._polled.add(port)
+            if len(self._polled) == self._ports:
+                prefer(self._polling())
+        if self._datapath.rules != "normal":
+            return True
+        known = ovs_counters.learned_addresses(daemons.ask("fdb/show", BRIDGE))
+        return known.get(address.lower()) == str(openflow_port(port))
+
+    def counters(self) -> tuple[PortCounters, ...]:
+        """Read every port. A frame that found OVS's ring full was refused: only the generator knows of it."""
+        found = self._started().ports()
+        counters = []
+        for port in range(self._ports):
+            name, stats = self._port(port), found.get(str(openflow_port(port)))
+            if stats is None or not stats.connected:
+                raise DeploymentError(f"{self.name}: port {name}: nobody is connected to {self._socket(port)}")
+            counters.append(
+                PortCounters(
+                    port=port,
+                    name=name,
+                    rx_frames=stats.rx,
+                    tx_frames=stats.tx,
+                    rx_drops=stats.drops("rx"),
+                    tx_drops=stats.drops("tx"),
+                    refused_as="vhost ring full",
+                )
+            )
+        return tuple(counters)
+
+    def threads(self) -> dict[int, str]:
+        """Return every thread of OVS: all are on the device's cores."""
+        return self._started().threads()
+
+    def _polling(self) -> dict[int, str]:
+        return {tid: name for tid, name in self.threads().items() if name.startswith("pmd-c")}
+
+    def poll_cycles(self) -> dict[int, PollCycles]:
+        """Return the cycles of the polling threads."""
+        by_core = ovs_counters.poll_cycles(self._started().ask("dpif-netdev/pmd-stats-show"))
+        return {
+            tid: cycles
+            for tid, name in self._polling().items()
+            for core, cycles in by_core.items()
+            if name.startswith(f"pmd-c{core:02d}/")
+        }
+
+    def forwarded(self, frame: bytes) -> bytes:
+        """Return the frame: no rule changes one."""
+        return frame
+
+    def check(self) -> None:
+        """Raise where a daemon has ended.
+
+        Raises:
+            DeploymentError: with its last words.
+        """
+        self._started().check()
+
+    def stop(self) -> None:
+        """End the daemons and remove all that is theirs; safe to call twice."""
+        daemons, self._daemons = self._daemons, None
+        device, self._device = self._device, None
+        self._polled.clear()
+        if daemons is not None:
+            daemons.stop()
+        if device is not None:
+            self._lab.remove(device)
+
+
+def _free_mib() -> int:
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20

@@ -1,0 +1,136 @@
+"""What the OVS drivers are told by `VSwitch.settings`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pytest_nfv.errors import ConfigurationError
+
+RULES = ("port", "normal", "5tuple")
+EMC = ("on", "off", "always")
+ON_OFF = ("on", "off")
+VHOST = ("client", "server")
+MEGAFLOWS_MIN, MEGAFLOWS_MAX = 1000, 10_000_000
+QUEUES_MAX = 16
+SLOTS_MIN, SLOTS_MAX = 64, 32_768
+
+_INSERTED = {"on": "100", "off": "0", "always": "1"}  # one new flow in so many goes into the exact-match cache
+
+
+@dataclass(frozen=True, slots=True)
+class DatapathSettings:
+    """What both datapaths take.
+
+    Attributes:
+        rules: `port`: what comes in at a port goes out of its pair's other one. `normal`: a learning switch.
+            `5tuple`: as `port`, by rules that read the whole 5-tuple, so that each is a megaflow of its own.
+        emc: the exact-match cache: `on` takes one new flow in 100 (OVS's default), `always` each, `off` none.
+        smc: the signature-match cache, `on` or `off` (OVS's default).
+        megaflows: most megaflows that are kept; 0 leaves OVS's own limit.
+    """
+
+    rules: str = "port"
+    emc: str = "on"
+    smc: str = "off"
+    megaflows: int = 0
+
+    KEYS: ClassVar[tuple[str, ...]] = ("rules", "emc", "smc", "megaflows")
+
+    @classmethod
+    def of(cls, switch: str, settings: Mapping[str, str]) -> DatapathSettings:
+        """Read a driver's settings; `KEYS` are looked at, others are the driver's.
+
+        Raises:
+            ConfigurationError: a value; names what is accepted.
+        """
+        return cls(
+            rules=one_of(switch, settings, "rules", RULES),
+            emc=one_of(switch, settings, "emc", EMC),
+            smc=one_of(switch, settings, "smc", tuple(reversed(ON_OFF))),
+            megaflows=whole(switch, settings, "megaflows", 0, MEGAFLOWS_MIN, MEGAFLOWS_MAX),
+        )
+
+    def config(self) -> dict[str, str]:
+        """Return the keys of `Open_vSwitch.other_config` that say the same (ovs-vswitchd.conf.db(5))."""
+        config = {"emc-insert-inv-prob": _INSERTED[self.emc], "smc-enable": str(self.smc == "on").lower()}
+        if self.megaflows:
+            config["flow-limit"] = str(self.megaflows)
+        return config
+
+
+@dataclass(frozen=True, slots=True)
+class VhostSettings:
+    """What the vhost-user ports of `ovs-dpdk` take.
+
+    Attributes:
+        vhost: `client`: OVS connects to sockets that the generator serves; `server`: OVS serves them.
+        queues: queue pairs of a port.
+        slots: entries of each of a port's rings; 0 leaves the generator's own choice.
+    """
+
+    vhost: str = "client"
+    queues: int = 1
+    slots: int = 0
+
+    KEYS: ClassVar[tuple[str, ...]] = ("vhost", "queues", "slots")
+
+    @classmethod
+    def of(cls, switch: str, settings: Mapping[str, str]) -> VhostSettings:
+        """Read a driver's settings.
+
+        Raises:
+            ConfigurationError: a value; names what is accepted.
+        """
+        slots = whole(switch, settings, "slots", 0, SLOTS_MIN, SLOTS_MAX)
+        if slots & (slots - 1):
+            raise ConfigurationError(f"{switch}: slots {slots}: accepted: a power of two")
+        return cls(
+            vhost=one_of(switch, settings, "vhost", VHOST),
+            queues=whole(switch, settings, "queues", 1, 1, QUEUES_MAX),
+            slots=slots,
+        )
+
+    def parameters(self, socket: str) -> dict[str, str]:
+        """Return what the generator is told about the port on `socket`: the other role."""
+        role = "server" if self.vhost == "client" else "client"
+        slots = {"rx_slots": str(self.slots), "tx_slots": str(self.slots)} if self.slots else {}
+        return {"socket": socket, "role": role, "queues": str(self.queues), **slots}
+
+
+def refuse_unknown(switch: str, settings: Mapping[str, str], keys: Sequence[str]) -> None:
+    """See that nothing but `keys` is set.
+
+    Raises:
+        ConfigurationError: something else is; names what is accepted.
+    """
+    unknown = sorted(settings.keys() - set(keys))
+    if unknown:
+        raise ConfigurationError(f"{switch}: unknown setting {', '.join(unknown)}; accepted: {', '.join(keys)}")
+
+
+def one_of(switch: str, settings: Mapping[str, str], key: str, accepted: Sequence[str]) -> str:
+    """Return a setting that is one of some words; the first one where it is not given.
+
+    Raises:
+        ConfigurationError: it is another.
+    """
+    value = settings.get(key, accepted[0])
+    if value not in accepted:
+        raise ConfigurationError(f"{switch}: {key} {value!r}: accepted: {', '.join(sorted(accepted))}")
+    return value
+
+
+def whole(switch: str, settings: Mapping[str, str], key: str, default: int, least: int, most: int) -> int:
+    """Return a setting that is a whole number; `default` where it is not given.
+
+    Raises:
+        ConfigurationError: it is none, or out of range.
+    """
+    text = settings.get(key)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdecimal() and len(text) < 9 and least <= int(text) <= most):
+        raise ConfigurationError(f"{switch}: {key} {text!r}: accepted: a whole number from {least} to {most}")
+    return int(text)
