@@ -74,7 +74,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if chosen.cores[0] == chosen.cores[1]:
         print("one core is not enough: device and generator take one each", file=sys.stderr)
         return 2
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that all is put back
     shown = json_row if chosen.json else markdown_row if chosen.markdown else plain_row
     failed = False
     for line in markdown_head() if chosen.markdown else ():
@@ -95,6 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that all is put back
     try:
         sys.exit(main())
     except KeyboardInterrupt:

@@ -223,6 +223,8 @@ def _line_rate(place: Place, name: str) -> Row:
             more = {"frames lost": float(counts.lost), "frames not sent": float(counts.not_sent)}
             refused = sum(report.refused) / max(1, counts.sent)
             limit = _limit("the load offered", refused, counts.loss_ratio - refused)
+            if counts.not_sent >= NOTICED * counts.intended:
+                limit = Limit("the generator: it could not offer the load", counts.not_sent / counts.intended)
             figure = window.counts[1] / window.seconds / 1e6
             samples.append(Sample(figure, window.waited, limit.text, limit.share, more))
     offered = tuple(Sample(rate_pps / 1e6, 0.0, "the load offered") for _ in samples)

@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
+from benchmarks import generator
 from benchmarks.sampling import Row, Sample, in_turns, json_row, markdown_row, plain_row
 from benchmarks.svg import Axis, plot
 from benchmarks.windows import Moment, Window, busiest
@@ -92,3 +93,28 @@ def test_a_plot_is_well_formed_and_has_a_line_a_series() -> None:
     assert [len(line) for line in lines] == [2, 1]
     texts = [text.text for text in root.iter(f"{space}text")]
     assert {"a < b", "one", "two & more"} <= set(texts)
+
+
+@pytest.mark.parametrize(("options", "status"), [([], 1), (["--allow-missing"], 0)])
+def test_a_missing_peer_is_named_with_its_package(
+    options: list[str], status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert generator.main(["tx", "--runs", "1", "--cores", "0,1", *options]) == status
+    told = capsys.readouterr()
+    assert told.err == "tx: left out: dpdk-testpmd: it is not installed; apt-get install dpdk-dev\n"
+    assert told.out == ""
+
+
+@pytest.mark.parametrize(
+    ("argv", "accepted"),
+    [
+        (["tx", "--cores", "1,1"], "accepted: two cores, the device's and the generator's: 0,1"),
+        (["tx", "--seconds", "nan"], "accepted: seconds from 0.2 to 600"),
+        (["tx", "--runs", "0"], "accepted: a whole number >= 1"),
+    ],
+)
+def test_options_say_what_is_accepted(argv: list[str], accepted: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        generator.main(argv)
+    assert accepted in capsys.readouterr().err
