@@ -13,6 +13,8 @@ from pytest_nfv.vswitches.protocol import VSwitchDriver
 
 DRIVERS = {
     "linux-bridge": "pytest_nfv.vswitches.linux_bridge:LinuxBridge",
+    "ovs": "pytest_nfv.vswitches.ovs:Ovs",
+    "ovs-dpdk": "pytest_nfv.vswitches.ovs_dpdk:OvsDpdk",
     "testpmd": "pytest_nfv.vswitches.testpmd:Testpmd",
 }
 
