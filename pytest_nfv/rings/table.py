@@ -22,6 +22,9 @@ KINDS = {
 LEAST_OCTETS = {"udp_socket": 18}
 """What a template has at least, where that is not a frame's 60 octets (no FCS): a 64 B frame's UDP payload."""
 
+STAMPED_BY_KERNEL = frozenset({"af_packet"})
+"""Kinds whose frames are stamped as they arrive; of the others, the look that finds a frame is its arrival."""
+
 
 def least_octets(kinds: Iterable[str]) -> int:
     """Return how long a template must be at least for ports of these kinds."""

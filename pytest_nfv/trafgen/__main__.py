@@ -31,7 +31,7 @@ from pytest_nfv import __version__
 from pytest_nfv.errors import CapabilityMissing, ConfigurationError, GeneratorError, NfvError
 from pytest_nfv.model.offer import latency_json
 from pytest_nfv.rings.port import Port
-from pytest_nfv.rings.table import least_octets, open_ports
+from pytest_nfv.rings.table import STAMPED_BY_KERNEL, least_octets, open_ports
 from pytest_nfv.trafgen import floor
 from pytest_nfv.trafgen.control import Control, Hangup
 from pytest_nfv.trafgen.engine import Trial, learn
@@ -55,6 +55,7 @@ class Service:
         self._addresses: tuple[str, ...] = ()
         self._told_s = 0.0
         self._template_min = 0
+        self._stamped = False
         self._trial: Trial | None = None
 
     def serve(self) -> None:
@@ -102,6 +103,7 @@ class Service:
         self.close()
         self._ports = open_ports(specs)
         self._addresses = tuple(spec.address for spec in specs)
+        self._stamped = any(spec.kind in STAMPED_BY_KERNEL for spec in specs)
         self._template_min = least_octets(spec.kind for spec in specs)
         self._control.tell("opened", ports=len(specs))
 
@@ -123,7 +125,7 @@ class Service:
         offer = read_offer(request, len(self._opened()), self._template_min)
         self._trial, self._told_s = None, 0.0
         _lock_memory()
-        latency = floor.measure(offer, self._tick)
+        latency = floor.measure(offer, self._tick, stamped=self._stamped)
         self._control.tell("floor", latency=[latency_json(one) for one in latency])
 
     def _tick(self, elapsed_s: float, sent: int, received: int) -> None:

@@ -90,6 +90,16 @@ def test_every_direction_has_its_floor_told_by_its_own_name(ways: tuple[Directio
     assert all(0 < one.percentiles_ns[50.0] < 100_000 for one in found)  # 2 us a look, on the clock of this test
 
 
+@pytest.mark.parametrize("ways", [(WAY,), (WAY, BACK)])
+def test_the_look_that_finds_a_frame_is_no_part_of_it_where_a_kernel_stamps(ways: tuple[Direction, ...]) -> None:
+    bursts = offer(1e5, *ways, burst=64)
+    bursts = replace(bursts, latency_every=1, flows=tuple(replace(flow, frames=640) for flow in bursts.flows))
+    found, stamped = (floor.measure(bursts, lambda *_: None, Clock(), stamped=stamps) for stamps in (False, True))
+    assert [one.direction for one in stamped] == list(ways)
+    assert [one.samples for one in stamped] == [one.samples for one in found]
+    assert 0 < sum(one.mean_ns for one in stamped) < sum(one.mean_ns for one in found)
+
+
 def test_a_floor_is_its_worst_directions_and_varies_as_far_as_its_90th_percentile() -> None:
     assert Floor.of((latency(10, 15), latency(12, 13))) == Floor(12, 1)
     assert Floor.of((latency(10, None),)) == Floor(10, 20)  # with few samples: up to the highest
