@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pytest_nfv.errors import NfvError as NfvError
     from pytest_nfv.model.goal import SearchGoal as SearchGoal
     from pytest_nfv.model.measurement import Reference as Reference
+    from pytest_nfv.model.mix import Mix as Mix
     from pytest_nfv.model.topology import P2P as P2P
     from pytest_nfv.model.topology import SocketPair as SocketPair
     from pytest_nfv.model.topology import VSwitch as VSwitch
@@ -38,6 +39,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Deploy": "deployment.traffic",
     "NfvError": "errors",
+    "Mix": "model.mix",
     "SearchGoal": "model.goal",
     "P2P": "model.topology",
     "Reference": "model.measurement",

@@ -18,7 +18,7 @@ import math
 import re
 from dataclasses import dataclass, field
 from functools import total_ordering
-from typing import Any, Literal, Self, TypeAlias, overload
+from typing import Any, Literal, Protocol, Self, TypeAlias, overload
 
 from pytest_nfv.errors import UnitError
 
@@ -47,6 +47,26 @@ def _scaled(value: float, unit: str, digits: int = 3) -> str:
         if value >= factor * 0.99995:
             return f"{value / factor:.{digits}f}".rstrip("0").rstrip(".") + f" {prefix}{unit}"
     return f"{value:.{digits}f}".rstrip("0").rstrip(".") + f" {unit}"
+
+
+class OnWire(Protocol):
+    """What takes link time: a frame size, or a mix of them on average."""
+
+    @property
+    def wire_bits(self) -> float:
+        """Bits of link time that one frame takes (L1)."""
+        ...
+
+    @property
+    def bits(self) -> float:
+        """Bits of the frame itself (L2)."""
+        ...
+
+
+def _on_wire(value: Any) -> OnWire:
+    """Take a mix as it is; all else must be a frame size."""
+    sized: OnWire = value if hasattr(value, "wire_bits") else FrameSize.of(value)
+    return sized
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -192,12 +212,12 @@ class PacketRate(_Quantity):
     Attributes:
         pps: frames a second.
         link: the link that this rate is spoken of with, for texts only.
-        frame_size: the frame size that goes with `link`, for texts only.
+        frame_size: the frame size, or mix of sizes, that goes with `link`, for texts only.
     """
 
     pps: float
     link: Link | None = field(default=None, repr=False)
-    frame_size: FrameSize | None = field(default=None, repr=False)
+    frame_size: OnWire | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pps", _checked("packet rate", self.pps))
@@ -218,17 +238,17 @@ class PacketRate(_Quantity):
     def _like(self, value: float) -> PacketRate:
         return PacketRate(value, self.link, self.frame_size)
 
-    def on(self, link: Link | str, frame_size: FrameSize | int) -> PacketRate:
+    def on(self, link: Link | str, frame_size: OnWire | int) -> PacketRate:
         """Return the same rate, to be spoken of as a share of `link` at `frame_size`."""
-        return PacketRate(self.pps, Link.of(link), FrameSize.of(frame_size))
+        return PacketRate(self.pps, Link.of(link), _on_wire(frame_size))
 
-    def l1(self, frame_size: FrameSize | int) -> BitRate:
+    def l1(self, frame_size: OnWire | int) -> BitRate:
         """Return the bit rate on the wire, preamble and gap included."""
-        return BitRate(self.pps * FrameSize.of(frame_size).wire_bits, "L1")
+        return BitRate(self.pps * _on_wire(frame_size).wire_bits, "L1")
 
-    def l2(self, frame_size: FrameSize | int) -> BitRate:
+    def l2(self, frame_size: OnWire | int) -> BitRate:
         """Return the bit rate of the frames themselves, FCS included."""
-        return BitRate(self.pps * FrameSize.of(frame_size).bits, "L2")
+        return BitRate(self.pps * _on_wire(frame_size).bits, "L2")
 
     @property
     def link_share(self) -> float | None:
@@ -264,9 +284,9 @@ class BitRate(_Quantity):
     def _unit(self) -> str:
         return f"BitRate on {self.layer}"
 
-    def packets(self, frame_size: FrameSize | int) -> PacketRate:
+    def packets(self, frame_size: OnWire | int) -> PacketRate:
         """Return the packet rate that fills this bit rate with frames of `frame_size`."""
-        size = FrameSize.of(frame_size)
+        size = _on_wire(frame_size)
         return PacketRate(self.bps / (size.wire_bits if self.layer == "L1" else size.bits))
 
     def __str__(self) -> str:
@@ -318,15 +338,15 @@ ms = Duration(1e-3)
 us = Duration(1e-6)
 
 
-def line_rate(link: Link | str, frame_size: FrameSize | int) -> PacketRate:
-    """Return the most whole frames a second that `link` carries in one direction.
+def line_rate(link: Link | str, frame_size: OnWire | int) -> PacketRate:
+    """Return the most whole frames a second that `link` carries in one direction; of a mix, by its mean frame.
 
     Raises:
         UnitError: an unknown link, or a frame size out of range.
 
     Source: IEEE 802.3 framing; RFC 2544 section 20 calls it the maximum frame rate.
     """
-    the_link, size = Link.of(link), FrameSize.of(frame_size)
+    the_link, size = Link.of(link), _on_wire(frame_size)
     return PacketRate(float(math.floor(the_link.l1_bps / size.wire_bits)), the_link, size)
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from pytest_nfv.deployment.arrivals import as_they_arrive
 from pytest_nfv.deployment.calibration import Floor, latency_every
 from pytest_nfv.deployment.deploy import Deployment
 from pytest_nfv.deployment.hops import waterfall
@@ -13,7 +14,7 @@ from pytest_nfv.deployment.observer import Observer
 from pytest_nfv.deployment.validity import reasons_disturbed, reasons_invalid
 from pytest_nfv.errors import DeploymentError, GeneratorError
 from pytest_nfv.model.accounts import stolen_from_device_s
-from pytest_nfv.model.offer import FlowOffer, Offer
+from pytest_nfv.model.offer import FlowOffer, Offer, Shape, by_direction
 from pytest_nfv.model.trial import Direction, ThreadUse, TrialResult, TrialSpec
 from pytest_nfv.vswitches.protocol import PollCycles
 
@@ -23,20 +24,49 @@ class Load:
     """What the frames of a measurement are like.
 
     Attributes:
-        frame_size: octets with FCS.
-        templates: frame without FCS per direction, as hex.
+        frame_size: octets with FCS; of a mix, the mean.
+        templates: frame without FCS per direction, as hex; a direction may have several, which take turns.
         burst: frames sent back to back at a time; 0 is as even as the generator can.
         maximum: the rate of a trial is a ceiling, of which as much as can be is offered.
+        others: the same frames in further sizes, for each of `templates`.
+        cycle: in which order the sizes come; empty where there is one.
+        tuples: 5-tuples of each.
     """
 
     frame_size: int
     templates: tuple[tuple[Direction, str], ...]
     burst: int = 0
     maximum: bool = False
+    others: tuple[tuple[str, ...], ...] = ()
+    cycle: tuple[int, ...] = ()
+    tuples: int = 1
 
     def spec(self, rate_pps: float, duration_s: float) -> TrialSpec:
         """Return the trial of this load at a rate."""
-        return TrialSpec(self.frame_size, rate_pps, duration_s, tuple(way for way, _ in self.templates))
+        return TrialSpec(self.frame_size, rate_pps, duration_s, self.ways)
+
+    @property
+    def ways(self) -> tuple[Direction, ...]:
+        """The directions, each once."""
+        return tuple(dict.fromkeys(way for way, _ in self.templates))
+
+    def flows(self, spec: TrialSpec) -> tuple[FlowOffer, ...]:
+        """Return what the generator is asked for; the frames of a direction share its rate evenly."""
+        streams = len(self.templates) // len(self.ways)
+        others = self.others or ((),) * len(self.templates)
+        return tuple(
+            FlowOffer(
+                number,
+                way,
+                spec.rate_pps / streams,
+                max(1, round(spec.intended_frames / streams)),
+                template,
+                tuples=self.tuples,
+                others=tuple(map(Shape, more)),
+                cycle=self.cycle,
+            )
+            for number, ((way, template), more) in enumerate(zip(self.templates, others, strict=True))
+        )
 
 
 class TrialRunner:
@@ -85,7 +115,8 @@ class TrialRunner:
         accounts.start()
         try:
             report = generator.offer(
-                self._offer(spec), lambda at, sent, got: self._observer.trial_progress(spec, at, sent, got)
+                as_they_arrive(self._offer(spec), switch.forwarded),
+                lambda at, sent, got: self._observer.trial_progress(spec, at, sent, got),
             )
         except GeneratorError:
             switch.check()  # a dead switch is the better explanation of a generator that lost its port
@@ -93,7 +124,8 @@ class TrialRunner:
         cores, threads = accounts.stop()
         switch.check()
         threads = _worked(threads, switch.threads(), cycles, switch.poll_cycles())
-        hops = waterfall(report, before, switch.counters(), applications=self._deployment.applications)
+        whole = by_direction(report)
+        hops = waterfall(whole, before, switch.counters(), applications=self._deployment.applications)
         stolen_s = stolen_from_device_s(cores, threads)
         return TrialResult(
             spec=spec,
@@ -106,17 +138,13 @@ class TrialRunner:
             cores=cores,
             threads=threads,
             generator=report.health,
-            invalid=reasons_invalid(report, hops, stolen_s, maximum=self._load.maximum),
+            invalid=reasons_invalid(whole, hops, stolen_s, maximum=self._load.maximum),
             disturbed=reasons_disturbed(cores, stolen_s),
         )
 
     def _offer(self, spec: TrialSpec) -> Offer:
-        flows = tuple(
-            FlowOffer(number, way, spec.rate_pps, spec.intended_frames, template)
-            for number, (way, template) in enumerate(self._load.templates)
-        )
         return Offer(
-            flows,
+            self._load.flows(spec),
             burst=self._load.burst,
             latency_every=latency_every(spec.rate_pps),
             maximum=self._load.maximum,

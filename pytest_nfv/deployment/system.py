@@ -69,6 +69,7 @@ def identity(placement: Placement, ports: Sequence[PortSpec], load: Load) -> Key
     """Return what the most that a generator offers depends on, in texts; frames by their length alone."""
     facts = read_facts(LocalHost())
     lengths = tuple((way, f"{len(template) // 2} octets") for way, template in load.templates)
+    others = tuple(tuple(f"{len(template) // 2} octets" for template in more) for more in load.others)
     return {
         "testbed": placement.testbed.name,
         "cpu": str(facts.cpu_model),
@@ -77,7 +78,7 @@ def identity(placement: Placement, ports: Sequence[PortSpec], load: Load) -> Key
         "core": str(placement.generator_core),
         "port": ",".join(dict.fromkeys(port.kind for port in ports)),
         "topology": f"{placement.topology} {placement.topology.vswitch!r}",
-        "load": str(replace(load, templates=lengths, maximum=False)),
+        "load": str(replace(load, templates=lengths, others=others, maximum=False)),
     }
 
 
@@ -136,8 +137,7 @@ class SimulatedSystem:
     def measurer(self, load: Load, observer: Observer) -> Measurer:
         """Return the simulated device at this frame size."""
         assert self.testbed.simulation is not None  # the testbed's own check
-        ways = tuple(way for way, _ in load.templates)
-        device = SimulatedDevice(self.testbed.simulation, load.frame_size, ways, maximum=load.maximum)
+        device = SimulatedDevice(self.testbed.simulation, load.frame_size, load.ways, maximum=load.maximum)
         return _Observed(device, load, observer)
 
     def floor(self, load: Load, rate_pps: float, observer: Observer) -> Floor | None:

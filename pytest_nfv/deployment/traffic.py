@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
+from pytest_nfv.deployment.frames import Frame, load_of
 from pytest_nfv.deployment.observer import Observer
 from pytest_nfv.deployment.runner import Load
 from pytest_nfv.deployment.system import System
 from pytest_nfv.errors import ConfigurationError, InvalidMeasurement, RequirementNotMet
-from pytest_nfv.generators.templates import ethernet_udp, from_packet
 from pytest_nfv.model.goal import SearchGoal
 from pytest_nfv.model.measurement import (
     ForwardingRate,
@@ -20,6 +20,7 @@ from pytest_nfv.model.measurement import (
     Subject,
     Throughput,
 )
+from pytest_nfv.model.mix import Mix, Sizes, sizes_of
 from pytest_nfv.model.topology import Topology
 from pytest_nfv.model.trial import TrialResult, samples_for
 from pytest_nfv.model.verdict import Ruling, Verdict
@@ -63,7 +64,7 @@ class Defaults:
     goal: SearchGoal = field(default_factory=SearchGoal)
     retry_invalid: int = 3
     method: str = "tst009"
-    frame_size: FrameSize | None = None
+    frame_size: Sizes | None = None
     requirements: Requirements = field(default_factory=Requirements)
 
 
@@ -92,8 +93,9 @@ class Traffic:
         self,
         rate: PacketRate | str,
         *,
-        frame_size: FrameSize | int | None = None,
-        frame: Packet | None = None,
+        frame_size: FrameSize | Mix | int | str | None = None,
+        frame: Packet | Sequence[Packet] | None = None,
+        flows: int = 1,
         burst: int = 0,
         loss_ratio: float | str | None = None,
         goal: SearchGoal | None = None,
@@ -102,8 +104,11 @@ class Traffic:
 
         Args:
             rate: offered load per direction.
-            frame_size: octets with FCS; needed unless the test has a `frame_size` of its own.
-            frame: any scapy packet to send instead of the default Ethernet/IPv4/UDP one.
+            frame_size: octets with FCS, or a mix of sizes (`Mix`, or its name or file); needed unless the test has
+                a `frame_size` of its own.
+            frame: any scapy packet to send instead of the default Ethernet/IPv4/UDP one; several take turns, each
+                counted apart, and share the rate.
+            flows: 5-tuples that the frames of each direction (and packet) take turns with, up to 1,000,000.
             burst: frames sent back to back at a time (T20's B).
             loss_ratio: overrides the goal's.
             goal: overrides the options' and marker's.
@@ -117,8 +122,8 @@ class Traffic:
         if not target.pps:
             raise ConfigurationError("sustains(rate=0): accepted: a packet rate above 0, such as 400 * kpps")
         the_goal = self._goal(goal, loss_ratio)
-        ruling, trials = self._ruled(self._load(size, frame, burst), target.pps, the_goal)
-        result = Gate(self._subject(size), the_goal, self._spoken(target, size), ruling, trials)
+        ruling, trials = self._ruled(self._load(size, frame, flows, burst), target.pps, the_goal)
+        result = Gate(self._subject(size, flows), the_goal, self._spoken(target, size), ruling, trials)
         self._measured(result)
         if ruling.verdict is Verdict.INVALID:
             raise InvalidMeasurement("; ".join(ruling.reasons))
@@ -127,8 +132,9 @@ class Traffic:
     def throughput(
         self,
         *,
-        frame_size: FrameSize | int | None = None,
-        frame: Packet | None = None,
+        frame_size: FrameSize | Mix | int | str | None = None,
+        frame: Packet | Sequence[Packet] | None = None,
+        flows: int = 1,
         burst: int = 0,
         loss_ratio: float | str | None = None,
         goal: SearchGoal | None = None,
@@ -151,11 +157,11 @@ class Traffic:
         the_goal = self._goal(goal, loss_ratio)
         name = method or self._defaults.method
         procedure = search(name)
-        measurer = self._system.measurer(self._load(size, frame, burst), self._observer)
+        measurer = self._system.measurer(self._load(size, frame, flows, burst), self._observer)
         bounds = Bounds(floor_pps=ceiling.pps * SEARCH_FLOOR, ceiling_pps=ceiling.pps)
         found = procedure(measurer, bounds, the_goal, self._defaults.retry_invalid)
         result = Throughput(
-            self._subject(size),
+            self._subject(size, flows),
             the_goal,
             name,
             self._spoken(PacketRate(found.rate_pps), size),
@@ -174,8 +180,9 @@ class Traffic:
         self,
         rate: PacketRate | str,
         *,
-        frame_size: FrameSize | int | None = None,
-        frame: Packet | None = None,
+        frame_size: FrameSize | Mix | int | str | None = None,
+        frame: Packet | Sequence[Packet] | None = None,
+        flows: int = 1,
         burst: int = 0,
         duration: Duration | str | None = None,
         goal: SearchGoal | None = None,
@@ -199,13 +206,13 @@ class Traffic:
         the_goal = goal or self._defaults.goal
         if duration is not None:
             the_goal = the_goal.lasting(Duration.of(duration).s)
-        load = replace(self._load(size, frame, burst), maximum=True)
+        load = replace(self._load(size, frame, flows, burst), maximum=True)
         measurer = self._system.measurer(load, self._observer)
         ruling, found_pps, trials = frmol.forwarding_rate(
             measurer, target.pps, the_goal, self._defaults.retry_invalid
         )
         result = ForwardingRate(
-            self._subject(size),
+            self._subject(size, flows),
             the_goal,
             self._spoken(target, size),
             self._spoken(PacketRate(found_pps), size),
@@ -222,8 +229,9 @@ class Traffic:
         self,
         rate: PacketRate | str,
         *,
-        frame_size: FrameSize | int | None = None,
-        frame: Packet | None = None,
+        frame_size: FrameSize | Mix | int | str | None = None,
+        frame: Packet | Sequence[Packet] | None = None,
+        flows: int = 1,
         burst: int = 0,
         duration: Duration | str | None = None,
     ) -> LatencyResult:
@@ -239,7 +247,7 @@ class Traffic:
         size = self._size(frame_size)
         target = PacketRate.of(rate)
         seconds = Duration.of(duration).s if duration is not None else self._defaults.goal.trial_duration_s
-        load = self._load(size, frame, burst)
+        load = self._load(size, frame, flows, burst)
         measurer = self._system.measurer(load, self._observer)
         floor = self._system.floor(load, target.pps, self._observer)
         trials: list[TrialResult] = []
@@ -248,7 +256,9 @@ class Traffic:
             trials.append(trial if floor is None else replace(trial, latency=floor.beside(trial.latency)))
             if trials[-1].valid and trials[-1].latency:
                 break
-        result = LatencyResult(self._subject(size), self._spoken(target, size), trials[-1].latency, tuple(trials))
+        result = LatencyResult(
+            self._subject(size, flows), self._spoken(target, size), trials[-1].latency, tuple(trials)
+        )
         self._measured(result)
         if not trials[-1].valid or not trials[-1].latency:
             raise InvalidMeasurement("; ".join(trials[-1].invalid) or "no frame came back")
@@ -286,15 +296,17 @@ class Traffic:
                     "load gives more"
                 )
 
-    def _size(self, frame_size: FrameSize | int | None) -> FrameSize:
+    def _size(self, frame_size: Sizes | int | str | None) -> Sizes:
         chosen = frame_size if frame_size is not None else self._defaults.frame_size
         if chosen is None:
             raise ConfigurationError("frame_size is not given, and the test has no frame_size of its own")
-        size = FrameSize.of(chosen)
+        size = sizes_of(chosen)
         most = self._system.testbed.frame_size_max
-        if size.octets > most:
+        longest = max(size.sizes) if isinstance(size, Mix) else size.octets
+        if longest > most:
+            of_mix = f" of mix {size.name!r}" if isinstance(size, Mix) else ""
             raise ConfigurationError(
-                f"frame size {size.octets}: testbed {self._system.testbed.name} has MTU "
+                f"frame size {longest}{of_mix}: testbed {self._system.testbed.name} has MTU "
                 f"{self._system.testbed.mtu}; accepted: 64 to {most} octets with FCS"
             )
         return size
@@ -303,27 +315,13 @@ class Traffic:
         base = goal or self._defaults.goal
         return base if loss_ratio is None else replace(base, loss_ratio=ratio(loss_ratio))
 
-    def _spoken(self, rate: PacketRate, size: FrameSize) -> PacketRate:
+    def _spoken(self, rate: PacketRate, size: Sizes) -> PacketRate:
         return rate if rate.link is not None else rate.on(self._system.testbed.link, size)
 
-    def _load(self, size: FrameSize, frame: Packet | None, burst: int) -> Load:
-        if not isinstance(burst, int) or burst < 0:
-            raise ConfigurationError(f"burst {burst!r}: accepted: 0 (as even as possible) or more frames")
-        addresses = self._system.addresses()
-        kernel = self._system.topology.kernel_octets
-        if kernel and frame is not None:
-            raise ConfigurationError(
-                f"frame={frame!r:.60}: {self._system.topology}: the kernel makes the headers of what is "
-                "sent; accepted: no frame, or SocketPair(protocol='raw')"
-            )
-        templates = []
-        for way in self._system.topology.directions:
-            ends: dict[str, Any] = {"src": addresses[way.tx], "dst": addresses[way.rx]}
-            made = ethernet_udp(size, **ends) if frame is None else from_packet(frame, size, **ends)
-            templates.append((way, made[kernel:].hex()))
-        return Load(size.octets, tuple(templates), burst)
+    def _load(self, size: Sizes, frame: Frame, flows: int, burst: int) -> Load:
+        return load_of(self._system.topology, self._system.addresses(), size, frame, flows, burst)
 
-    def _subject(self, size: FrameSize) -> Subject:
+    def _subject(self, size: Sizes, flows: int) -> Subject:
         testbed, topology = self._system.testbed, self._system.topology
         return Subject(
             testbed.name,
@@ -333,4 +331,6 @@ class Traffic:
             size.octets,
             simulated=testbed.kind == "sim",
             notes=self._system.notes,
+            mix=size if isinstance(size, Mix) else None,
+            flows=flows,
         )

@@ -8,9 +8,10 @@ from typing import ClassVar
 
 from pytest_nfv.errors import ConfigurationError, InvalidMeasurement, UnitError
 from pytest_nfv.model.goal import SearchGoal
+from pytest_nfv.model.mix import Mix, Sizes
 from pytest_nfv.model.trial import Latency, TrialResult, samples_for
 from pytest_nfv.model.verdict import Ruling, Verdict
-from pytest_nfv.units import PacketRate
+from pytest_nfv.units import FrameSize, PacketRate
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +22,11 @@ class Subject:
         testbed: its name: `local`.
         topology: the topology's text: `P2P(linux-bridge)`.
         vswitch: the driver's name; link: the link that line rate means here.
-        frame_size: octets with FCS.
+        frame_size: octets with FCS; of a mix, the mean.
         simulated: from the simulated device.
         notes: what a reader must know beside every figure: `oversubscribed`, `device core not pinned`.
+        mix: the frame sizes, where there are several.
+        flows: 5-tuples that the frames of a direction took turns with.
     """
 
     testbed: str
@@ -33,6 +36,18 @@ class Subject:
     frame_size: int
     simulated: bool = False
     notes: tuple[str, ...] = ()
+    mix: Mix | None = None
+    flows: int = 1
+
+    @property
+    def sizes(self) -> Sizes:
+        """The frame size, or the mix."""
+        return self.mix or FrameSize(self.frame_size)
+
+    @property
+    def frames(self) -> str:
+        """The frames in words: `64 B`, `imix (mean 361 B)`, `64 B, 1,000 flows`."""
+        return str(self.sizes) + (f", {self.flows:,} flows" if self.flows > 1 else "")
 
 
 @dataclass(frozen=True, slots=True)

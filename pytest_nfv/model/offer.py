@@ -2,21 +2,24 @@
 
 The signature: the last 16 octets before the FCS of every frame belong to the generator, two little-endian
 64-bit words. Word 0 is `magic << 48 | flow << 32 | sequence` (sequence modulo 2**32, unwrapped by the receiver),
-word 1 the time stamp in ns of CLOCK_MONOTONIC. All other octets are the template's and are checked on arrival.
+word 1 the time stamp in ns of CLOCK_MONOTONIC. All other octets follow from the sequence number (which template,
+which 5-tuple) and are checked on arrival.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from pytest_nfv.model.trial import Direction, FlowCounts, GeneratorHealth, Latency
+from pytest_nfv.model.trial import Direction, FlowCounts, GeneratorHealth, Latency, per_direction
 
 SIGNATURE_OCTETS = 16
 MAGIC = 0x6E66  # "nf"
 LEARNING_FLOW = 0xFFFF
 ROLES = ("both", "send", "receive")
+TUPLES_MAX = 1_000_000
+CYCLE_MAX = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +40,32 @@ class PortSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Shape:
+    """One frame of several that take turns.
+
+    Attributes:
+        template: without FCS, as hex; its last 16 octets are overwritten by the signature.
+        expected: the same on arrival, where the device rewrites headers; empty where it arrives as it was sent.
+    """
+
+    template: str
+    expected: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class FlowOffer:
     """Frames of one direction.
+
+    Frame i has shape `cycle[i % len(cycle)]`, of `template` (0) and `others` (1 and on), and 5-tuple i % `tuples`.
 
     Attributes:
         flow: number that the frames carry, 0 to 65,534.
         rate_pps: pace; frames: how many, in all.
         template: the frame without FCS, as hex; its last 16 octets are overwritten by the signature.
+        expected: the frame on arrival, where the device rewrites headers; empty where it arrives as it was sent.
+        tuples: 5-tuples, made from the template's own (`trafgen/tuples.py`), 1 to 1,000,000; 1 is the template's.
+        others: further shapes, of other sizes.
+        cycle: in which order shapes come, over and over; empty where there is one.
     """
 
     flow: int
@@ -51,6 +73,22 @@ class FlowOffer:
     rate_pps: float
     frames: int
     template: str
+    expected: str = ""
+    tuples: int = 1
+    others: tuple[Shape, ...] = ()
+    cycle: tuple[int, ...] = ()
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """All that `cycle` speaks of."""
+        return (Shape(self.template, self.expected), *self.others)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> FlowOffer:
+        """Read what `Offer.to_json` wrote."""
+        others = tuple(Shape(**one) for one in data.get("others", ()))
+        cycle = tuple(data.get("cycle", ()))
+        return cls(**{**data, "direction": Direction(**data["direction"]), "others": others, "cycle": cycle})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +121,7 @@ class Offer:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Offer:
         """Read what `to_json` wrote."""
-        flows = tuple(FlowOffer(**{**f, "direction": Direction(**f["direction"])}) for f in data["flows"])
-        return cls(**{**data, "flows": flows})
+        return cls(**{**data, "flows": tuple(map(FlowOffer.from_json, data["flows"]))})
 
 
 def latency_json(one: Latency) -> dict[str, Any]:
@@ -140,3 +177,15 @@ class Report:
             trouble=tuple(data["trouble"]),
             catching_up=tuple((one[0], one[1], one[2]) for one in data["catching_up"]),
         )
+
+
+def by_direction(report: Report) -> Report:
+    """Return the report with the flows of each direction as one."""
+    ways = tuple(dict.fromkeys(flow.direction for flow in report.flows))
+    if len(ways) == len(report.flows):
+        return report
+    refused = tuple(
+        sum(count for flow, count in zip(report.flows, report.refused, strict=True) if flow.direction == way)
+        for way in ways
+    )
+    return replace(report, flows=per_direction(report.flows), refused=refused)

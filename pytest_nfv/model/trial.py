@@ -6,8 +6,8 @@ generator ports; "aggregate" is the sum over directions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from math import ceil
 
 from pytest_nfv.errors import ConfigurationError
@@ -56,7 +56,7 @@ class TrialSpec:
 
 @dataclass(frozen=True, slots=True)
 class FlowCounts:
-    """Frames of one direction, each counted in exactly one way.
+    """Frames of one direction, or of one stream in it, each counted in exactly one way.
 
     Attributes:
         intended: frames that the load called for.
@@ -91,6 +91,19 @@ class FlowCounts:
     def loss_ratio(self) -> float:
         """Lost over sent (RFC 2544 section 26.3); 0 where nothing was sent."""
         return self.lost / self.sent if self.sent else 0.0
+
+
+def per_direction(flows: Sequence[FlowCounts]) -> tuple[FlowCounts, ...]:
+    """Return one of each direction, the counts of its streams summed."""
+    summed: dict[Direction, FlowCounts] = {}
+    for flow in flows:
+        before = summed.get(flow.direction)
+        counts = {name: getattr(flow, name) + (getattr(before, name) if before else 0) for name in _COUNTS}
+        summed[flow.direction] = FlowCounts(flow.direction, **counts)
+    return tuple(summed.values())
+
+
+_COUNTS = tuple(one.name for one in fields(FlowCounts) if one.name != "direction")
 
 
 SAMPLES_BEYOND = 10
@@ -262,14 +275,14 @@ class TrialResult:
     @property
     def loss_ratio(self) -> float:
         """The worst direction's loss ratio: one lossy way is not excused by a good one."""
-        return max(flow.loss_ratio for flow in self.flows)
+        return max(flow.loss_ratio for flow in per_direction(self.flows))
 
     @property
     def offered_pps(self) -> float:
         """Offered load per direction: the least offered one."""
-        return min(flow.sent for flow in self.flows) / self.offered_for_s
+        return min(flow.sent for flow in per_direction(self.flows)) / self.offered_for_s
 
     @property
     def forwarded_pps(self) -> float:
         """Forwarding rate per direction at this load (RFC 2285 section 3.6.1): the worst direction's."""
-        return min(flow.received for flow in self.flows) / self.offered_for_s
+        return min(flow.received for flow in per_direction(self.flows)) / self.offered_for_s

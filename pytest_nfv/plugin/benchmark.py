@@ -96,6 +96,7 @@ def _facts(measurement: Result) -> dict[str, object]:
         "nfv_testbed": subject.testbed,
         "nfv_topology": subject.topology,
         "nfv_frame_size_octets": subject.frame_size,
+        "nfv_frames": subject.frames,
         "nfv_simulated": subject.simulated,
     }
     if isinstance(measurement, Gate):

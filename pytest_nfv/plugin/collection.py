@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_nfv.errors import ConfigurationError
+from pytest_nfv.model.mix import Mix, sizes_of
 from pytest_nfv.model.topology import VSwitch
 from pytest_nfv.plugin import markers
 
 if TYPE_CHECKING:
     from pytest_nfv.plugin.settings import Settings
+    from pytest_nfv.units import FrameSize
 
 
 def parametrise(metafunc: pytest.Metafunc, names: frozenset[str], settings: Settings) -> None:
@@ -32,7 +34,9 @@ def parametrise(metafunc: pytest.Metafunc, names: frozenset[str], settings: Sett
         switches = list(dict.fromkeys(name for one in each for name in one))
         metafunc.parametrize("vswitch", switches, indirect=True, scope="session")
     if "frame_size" in names and not _parametrised(metafunc, "frame_size"):
-        metafunc.parametrize("frame_size", settings.fallback_frame_sizes, indirect=True)
+        sizes = settings.fallback_frame_sizes
+        names_of = [size.name if isinstance(size, Mix) else str(size) for size in sizes]
+        metafunc.parametrize("frame_size", sizes, indirect=True, ids=names_of)
 
 
 def _parametrised(metafunc: pytest.Metafunc, name: str) -> bool:
@@ -54,7 +58,7 @@ def select(config: pytest.Config, items: list[pytest.Item], settings: Settings) 
     for item in items:
         values = _parameters(item)
         size, switch, testbed = (values.get(name) for name in ("frame_size", "vswitch", "testbed"))
-        wanted = size is None or not settings.frame_sizes or int(size) in settings.frame_sizes
+        wanted = size is None or not settings.frame_sizes or _octets_or_mix(size) in settings.frame_sizes
         if isinstance(switch, VSwitch) and testbed is not None:
             wanted = wanted and switch.name in settings.switches_of(testbed)
         (keep if wanted else dropped).append(item)
@@ -91,6 +95,11 @@ def check(items: list[pytest.Item], settings: Settings) -> None:
             markers.defaults(item, settings)
         except ConfigurationError as error:
             raise pytest.UsageError(f"pytest-nfv: {error}") from error
+
+
+def _octets_or_mix(size: FrameSize | Mix | int | str) -> int | Mix:
+    sizes = sizes_of(size)
+    return sizes if isinstance(sizes, Mix) else sizes.octets
 
 
 def _parameters(item: pytest.Item) -> dict[str, Any]:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pytest_nfv.deployment.bench import Bench
     from pytest_nfv.deployment.traffic import Deploy
     from pytest_nfv.hosts.protocol import Host
+    from pytest_nfv.model.mix import Mix
     from pytest_nfv.model.testbed import Testbed
     from pytest_nfv.model.topology import VSwitch
     from pytest_nfv.units import Link
@@ -62,9 +63,9 @@ def vswitch(request: pytest.FixtureRequest, testbed: Testbed) -> VSwitch:
 
 
 @pytest.fixture
-def frame_size(request: pytest.FixtureRequest) -> int:
-    """A frame size in octets with FCS, from `--nfv-frame-size`, for tests that do not parametrise it."""
-    size: int = request.param
+def frame_size(request: pytest.FixtureRequest) -> int | Mix:
+    """Octets with FCS, or a mix, from `--nfv-frame-size`, for tests that do not parametrise it."""
+    size: int | Mix = request.param
     return size
 
 

@@ -59,8 +59,9 @@ def _defaults(item: pytest.Item, settings: Settings) -> Defaults:
     from dataclasses import replace
 
     from pytest_nfv.deployment.traffic import Defaults, Requirements
+    from pytest_nfv.model.mix import sizes_of
     from pytest_nfv.search.table import search
-    from pytest_nfv.units import Duration, FrameSize, PacketRate, ratio
+    from pytest_nfv.units import Duration, PacketRate, ratio
 
     found = {name: _arguments(item, name) for name in _KEYS}
     told: dict[str, Any] = {key: value for each in found.values() for key, value in each.items()}
@@ -88,7 +89,7 @@ def _defaults(item: pytest.Item, settings: Settings) -> Defaults:
         goal=goal,
         retry_invalid=settings.retry_invalid,
         method=method,
-        frame_size=None if size is None else FrameSize.of(size),
+        frame_size=None if size is None else sizes_of(size),
         requirements=Requirements(least, limits),
     )
 

@@ -54,7 +54,8 @@ OPTIONS = (
         "frame-size",
         "OCTETS[,OCTETS]",
         "",
-        "frame sizes with FCS: tests that parametrise frame_size run only these, others take them (64,512,1518)",
+        "frame sizes with FCS, or mixes (imix, FILE.toml): tests that parametrise frame_size run only these, "
+        "others take them (64,512,1518)",
         "list",
     ),
     Option("link", "SPEED", "", "the line rate that `line rate` means, such as 10GbE; default: the testbed's"),

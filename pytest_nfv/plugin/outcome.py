@@ -49,7 +49,7 @@ class Outcomes:
         """Say both sides of `throughput >= rate` as shares of the same link."""
         if not isinstance(left, Throughput | ForwardingRate) or not isinstance(right, PacketRate):
             return None
-        return [f"{left.rate} {op} {right.on(left.subject.link, left.subject.frame_size)}"]
+        return [f"{left.rate} {op} {right.on(left.subject.link, left.subject.sizes)}"]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:

@@ -11,11 +11,12 @@ import pytest
 
 from pytest_nfv.errors import ConfigurationError
 from pytest_nfv.model.goal import SearchGoal
+from pytest_nfv.model.mix import Mix, sizes_of
 from pytest_nfv.model.simulation import Simulation
 from pytest_nfv.model.testbed import Testbed, built_in, load
 from pytest_nfv.plugin.options import OPTIONS, raw
 from pytest_nfv.search.table import search
-from pytest_nfv.units import Duration, FrameSize, Link, ratio
+from pytest_nfv.units import Duration, Link, ratio
 from pytest_nfv.vswitches.table import driver
 
 T = TypeVar("T")
@@ -29,13 +30,13 @@ class Settings:
     Attributes:
         testbeds: those chosen, in order.
         vswitches: switches asked for; empty leaves it to each testbed.
-        frame_sizes: sizes asked for; empty leaves it to each test.
+        frame_sizes: sizes, or mixes of them, asked for; empty leaves it to each test.
         command: option texts that differ from their defaults, for the record.
     """
 
     testbeds: tuple[Testbed, ...]
     vswitches: tuple[str, ...]
-    frame_sizes: tuple[int, ...]
+    frame_sizes: tuple[int | Mix, ...]
     goal: SearchGoal
     method: str
     retry_invalid: int
@@ -45,7 +46,7 @@ class Settings:
     command: dict[str, str]
 
     @property
-    def fallback_frame_sizes(self) -> tuple[int, ...]:
+    def fallback_frame_sizes(self) -> tuple[int | Mix, ...]:
         """Sizes for a test that asks for `frame_size` without parametrising it."""
         return self.frame_sizes or _FALLBACK_FRAME_SIZES
 
@@ -85,7 +86,7 @@ def settings(config: pytest.Config) -> Settings:
     return Settings(
         testbeds=testbeds,
         vswitches=read("vswitch", lambda text: _each(text, _switch)),
-        frame_sizes=read("frame-size", lambda text: _each(text, lambda one: FrameSize.of(one).octets)),
+        frame_sizes=read("frame-size", lambda text: _each(text, _frame_size)),
         goal=goal,
         method=read("search", _method),
         retry_invalid=read("retry-invalid", _count),
@@ -101,6 +102,11 @@ def _each(text: str, parse: Callable[[str], T]) -> tuple[T, ...]:
     if text and not words:
         raise ConfigurationError("nothing is named; accepted: one name or more, separated by commas")
     return tuple(dict.fromkeys(parse(word) for word in words))
+
+
+def _frame_size(text: str) -> int | Mix:
+    sizes = sizes_of(text)
+    return sizes if isinstance(sizes, Mix) else sizes.octets
 
 
 def _switch(name: str) -> str:

@@ -17,7 +17,7 @@ _LABEL = 11
 def fact_lines(one: Measurement, account: Account | None) -> list[str]:
     """Return the facts as wrapped lines."""
     subject = one.subject
-    facts = [("measured", f"{subject.topology} on testbed {subject.testbed}, frames of {subject.frame_size} B")]
+    facts = [("measured", f"{subject.topology} on testbed {subject.testbed}, frames of {subject.frames}")]
     facts.append(("goal", _goal_text(one)))
     if account is not None:
         facts += _figures(one, account)
@@ -56,7 +56,7 @@ def _rule_text(goal: SearchGoal) -> str:
 
 
 def _figures(one: Measurement, account: Account) -> list[tuple[str, str]]:
-    size = one.subject.frame_size
+    size = one.subject.sizes
     forwarded = account.forwarded_pps
     way = "per direction" if len(account.flows) > 1 else ""
     facts = []

@@ -20,7 +20,7 @@ def of_line(pps: float, one: Measurement) -> str:
     """Return what a rate is on the subject's link: `1GbE line rate, 128 B`, `37.2 % of 1GbE line rate, 64 B`."""
     share = pps / one.line_rate_pps
     link = f"{one.subject.link} line rate" if share == 1 else f"{percent(share)} of {one.subject.link} line rate"
-    return f"{link}, {one.subject.frame_size} B"
+    return f"{link}, {one.subject.frames}"
 
 
 def where_lost(account: Account) -> str:
@@ -54,7 +54,7 @@ def _gate(one: Measurement, account: Account | None) -> str:
 
 def _throughput(one: Measurement, account: Account | None) -> str:
     if one.verdict is Verdict.INVALID:
-        return f"no throughput ({one.subject.frame_size} B): {_why(one, account)}"
+        return f"no throughput ({one.subject.frames}): {_why(one, account)}"
     found = one.rate_pps or 0.0
     text = f"throughput {rate(found)}"
     if one.threshold_pps is not None:

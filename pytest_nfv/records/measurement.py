@@ -13,6 +13,7 @@ from typing import Any
 
 from pytest_nfv.model.goal import SearchGoal
 from pytest_nfv.model.measurement import ForwardingRate, Gate, LatencyResult, Reference, Subject, Throughput
+from pytest_nfv.model.mix import Mix
 from pytest_nfv.model.trial import Latency, TrialResult, samples_for
 from pytest_nfv.model.verdict import Ruling, Verdict
 from pytest_nfv.records.reading import Node
@@ -66,7 +67,7 @@ class Measurement:
     @property
     def line_rate_pps(self) -> float:
         """Line rate of the subject's link at its frame size."""
-        return line_rate(self.subject.link, self.subject.frame_size).pps
+        return line_rate(self.subject.link, self.subject.sizes).pps
 
     @property
     def simulated(self) -> bool:
@@ -144,6 +145,8 @@ class Measurement:
                 "vswitch": subject.vswitch,
                 "link": subject.link,
                 "frame_size_octets": subject.frame_size,
+                "mix": None if subject.mix is None else _encode_mix(subject.mix),
+                "flows_count": subject.flows,
                 "simulated": subject.simulated,
                 "notes": list(subject.notes),
             },
@@ -195,6 +198,16 @@ def _goal(node: Node) -> SearchGoal:
     return node.made(lambda: SearchGoal(**values))
 
 
+def _encode_mix(mix: Mix) -> dict[str, Any]:
+    return {"name": mix.name, "octets": list(mix.sizes), "weights": list(mix.weights)}
+
+
+def _mix(node: Node) -> Mix:
+    sizes = tuple(one.count() for one in node.key("octets").items())
+    weights = tuple(one.number() for one in node.key("weights").items())
+    return node.made(lambda: Mix(node.key("name").text(), sizes, weights))
+
+
 def _subject(node: Node) -> Subject:
     link, frame_size = node.key("link"), node.key("frame_size_octets")
     link.made(lambda: Link.of(link.text()))
@@ -205,6 +218,8 @@ def _subject(node: Node) -> Subject:
         vswitch=node.key("vswitch").text(),
         link=link.text(),
         frame_size=frame_size.count(),
+        mix=node.later_key("mix").maybe(_mix),
+        flows=node.later_key("flows_count").maybe(Node.count) or 1,
         simulated=node.key("simulated").flag(),
         notes=node.key("notes").texts(),
     )

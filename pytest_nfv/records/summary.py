@@ -52,7 +52,7 @@ def row(node_id: str, measurement: Measurement | Mapping[str, Any]) -> Row:
     return Row(
         group=group,
         parameters=parameters.removesuffix("]"),
-        frame=f"{one.subject.frame_size} B",
+        frame=one.subject.frames,
         asked=asked,
         result=result,
         of_line=percent(pps / one.line_rate_pps) if known and pps is not None else "-",

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 from pytest_nfv.errors import ConfigurationError, GeneratorError
 from pytest_nfv.model.offer import PortSpec
+from pytest_nfv.rings.frames import Frames, Prepared
 from pytest_nfv.rings.packet_receive import PacketRing
 from pytest_nfv.rings.packet_send import PacketSender
-from pytest_nfv.rings.port import U8, U64, Arrived
+from pytest_nfv.rings.port import U64, Arrived
 
 BURST_MAX = 64  # a quarter of a veth's ring of 256
 RECEIVE_SLOTS = 65_536  # 80 ms at 0.8 Mpps
@@ -83,19 +84,19 @@ class AfPacketPort:
             raise GeneratorError(f"interface {self._interface}: the port is closed")
         return self._sender
 
-    def prepare(self, templates: U8) -> None:
+    def prepare(self, frames: Prepared) -> None:
         """Fill the transmit slots.
 
         Raises:
             ConfigurationError: frames longer than the MTU allows.
         """
-        octets = templates.shape[1]
+        octets = Frames.of(frames).longest
         if octets > self._mtu + ETHERNET_HEADER:
             raise ConfigurationError(
                 f"frame size {octets + 4}: accepted on interface {self._interface}: up to {self._mtu + 18} octets "
                 f"with FCS, as its MTU is {self._mtu}"
             )
-        self._open_sender().prepare(templates)
+        self._open_sender().prepare(frames)
 
     def expect(self, octets: int) -> None:
         """Make the ring anew where the size of its slots has to change."""

@@ -17,7 +17,8 @@ from collections.abc import Sequence
 
 from pytest_nfv.errors import ConfigurationError, GeneratorError, NfvError
 from pytest_nfv.model.offer import PortSpec
-from pytest_nfv.rings.port import U8, U64, Arrived
+from pytest_nfv.rings.frames import Frames, Prepared
+from pytest_nfv.rings.port import U64, Arrived
 from pytest_nfv.rings.spread import Gather, Spread
 from pytest_nfv.rings.xdp_options import ETHERNET_OCTETS, XdpOptions
 from pytest_nfv.rings.xdp_program import SocketMap, attach, by_mac, by_queue, load
@@ -133,20 +134,20 @@ class AfXdpPort:
         """Of one queue: all frames may come by the same."""
         return self._options.rx_slots
 
-    def prepare(self, templates: U8) -> None:
+    def prepare(self, frames: Prepared) -> None:
         """Fill the transmit slots.
 
         Raises:
             ConfigurationError: frames longer than the MTU allows.
             GeneratorError: the device holds on to frames sent before.
         """
-        octets, mtu = templates.shape[1], self._options.mtu
+        octets, mtu = Frames.of(frames).longest, self._options.mtu
         if octets > mtu + ETHERNET_OCTETS - 4:
             raise ConfigurationError(
                 f"frame size {octets + 4}: accepted on {self._name}: up to {mtu + 18} octets with FCS, as its MTU "
                 f"is {mtu}"
             )
-        self._out().prepare(templates)
+        self._out().prepare(frames)
 
     def expect(self, octets: int) -> None:
         """A chunk holds any frame of the MTU."""

@@ -9,15 +9,14 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
 from pytest_nfv.errors import ConfigurationError, GeneratorError
-from pytest_nfv.rings.port import U8, U64, Arrived
+from pytest_nfv.rings.frames import Frames, Prepared
+from pytest_nfv.rings.port import U64, Arrived
 from pytest_nfv.rings.socket_receive import SocketReceiver
 from pytest_nfv.rings.socket_send import SocketSender
 
 BURST_MAX = 64
-_TAG_PROTOCOLS = (0x8100, 0x88A8)
+_TAG_PROTOCOLS = frozenset((0x8100, 0x88A8))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,23 +90,24 @@ class KernelSocketPort:
         """What the socket's buffer holds, at least."""
         return self._receiving().slots
 
-    def prepare(self, templates: U8) -> None:
+    def prepare(self, frames: Prepared) -> None:
         """Make the transmit slots.
 
         Raises:
             ConfigurationError: longer than the MTU allows, or with a VLAN tag.
         """
-        name, most, octets = self._sockets.name, self._sockets.octets_max, templates.shape[1]
+        table = Frames.of(frames)
+        name, most, octets = self._sockets.name, self._sockets.octets_max, table.longest
         if octets > most:
             raise ConfigurationError(f"{name}: {octets} octets at a time: accepted: up to {most}, by the MTU")
         if self._sockets.whole_frames:
-            protocols = templates[:, 12].astype(np.int64) << 8 | templates[:, 13]
-            if np.isin(protocols, _TAG_PROTOCOLS).any():
+            protocols = [int.from_bytes(frame[12:14].tobytes()) for frame in table.one_after()]
+            if not _TAG_PROTOCOLS.isdisjoint(protocols):
                 raise ConfigurationError(
                     f"{name}: a frame with a VLAN tag: accepted: frames without, as a plain socket receives them "
                     "without; the port kind af_packet carries tags"
                 )
-        self._sending().prepare(templates)
+        self._sending().prepare(frames)
 
     def expect(self, octets: int) -> None:
         """Make the receive slots."""

@@ -12,7 +12,9 @@ import numpy as np
 
 from pytest_nfv.errors import ConfigurationError
 from pytest_nfv.model.offer import SIGNATURE_OCTETS, PortSpec
+from pytest_nfv.rings.frames import I64, Frames, Prepared
 from pytest_nfv.rings.port import U8, U64, Arrived
+from pytest_nfv.rings.slots import AsideSlots
 
 SLOTS = 4096
 BURST_MAX = 64
@@ -33,12 +35,12 @@ class _Wire:
             wider[:, : self.frames.shape[1]] = self.frames
             self.frames = wider
 
-    def put(self, frames: U8) -> int:
-        """Copy in what there is room for; return how many."""
+    def put(self, frames: U8, octets: I64) -> int:
+        """Copy in what there is room for, of these lengths; return how many."""
         count = min(len(frames), self.slots - (self.written - self.read))
         at = (self.written + np.arange(count)) % self.slots
         self.frames[at, : frames.shape[1]] = frames[:count]
-        self.octets[at] = frames.shape[1]
+        self.octets[at] = octets[:count]
         self.written += count
         return count
 
@@ -48,7 +50,7 @@ class LoopbackPort:
 
     def __init__(self, out: _Wire, back: _Wire, clock: Callable[[], int]) -> None:
         self._out, self._in, self._clock = out, back, clock
-        self._first = self._held = 0
+        self._held = 0
 
     @classmethod
     def pair(
@@ -81,14 +83,14 @@ class LoopbackPort:
         """Slots of the wire."""
         return self._in.slots
 
-    def prepare(self, templates: U8) -> None:
+    def prepare(self, frames: Prepared) -> None:
         """Fill the transmit slots."""
-        count, octets = templates.shape
-        self._templates = count
-        self._slots = templates[np.arange(BURST_MAX + count) % count]
-        self._out.widen(octets)
-        self._words = np.zeros((len(self._slots), 2), np.uint64)
-        self._first = 0
+        table = Frames.of(frames)
+        width = -(-table.longest // 8) * 8
+        rows = np.zeros((AsideSlots.rows_for(table, BURST_MAX), width), np.uint8)
+        self._slots = AsideSlots(table, rows, BURST_MAX)
+        self._words: U64 = rows[:, width - SIGNATURE_OCTETS :].view(np.uint64)
+        self._out.widen(table.longest)
 
     def expect(self, octets: int) -> None:
         """Widen the slots of the wire."""
@@ -96,14 +98,15 @@ class LoopbackPort:
 
     def reserve(self, count: int) -> U64:
         """Return the signature words of the next slots."""
-        return self._words[self._first : self._first + min(count, BURST_MAX)]
+        count = min(count, BURST_MAX)
+        first = self._slots.ready(count)
+        return self._words[first : first + count]
 
     def commit(self, count: int) -> tuple[int, int]:
         """Copy the frames to the far end; what the full ring has no room for is refused."""
-        rows = slice(self._first, self._first + count)
-        self._slots[rows, -SIGNATURE_OCTETS:] = self._words[rows].view(np.uint8)
-        taken = self._out.put(self._slots[rows])
-        self._first = (self._first + count) % self._templates
+        first = self._slots.first
+        taken = self._out.put(self._slots.left(0, count), self._slots.octets[first : first + count])
+        self._slots.went(count)
         return taken, count - taken
 
     def receive(self, limit: int) -> Arrived | None:

@@ -18,12 +18,13 @@ from collections.abc import Sequence
 
 from pytest_nfv.errors import ConfigurationError, GeneratorError
 from pytest_nfv.model.offer import PortSpec
+from pytest_nfv.rings.frames import Frames, Prepared
 from pytest_nfv.rings.memif_channel import Channel
 from pytest_nfv.rings.memif_ends import ETHERNET_OCTETS, ClientEnd, End, ServerEnd, Watch
 from pytest_nfv.rings.memif_link import Agreed
 from pytest_nfv.rings.memif_meeting import ClientMeeting, Meeting, ServerMeeting, meet
 from pytest_nfv.rings.memif_options import MemifOptions
-from pytest_nfv.rings.port import U8, U64, Arrived
+from pytest_nfv.rings.port import U64, Arrived
 from pytest_nfv.rings.spread import Gather, Spread
 
 
@@ -104,21 +105,21 @@ class MemifPort:
         """Of one queue: the peer may put all frames into the same."""
         return self._opened().receive_slots
 
-    def prepare(self, templates: U8) -> None:
+    def prepare(self, frames: Prepared) -> None:
         """Fill the transmit slots.
 
         Raises:
             ConfigurationError: frames longer than the MTU allows.
             GeneratorError: the peer holds on to frames sent before.
         """
-        octets, most = templates.shape[1], self.options.mtu + ETHERNET_OCTETS
+        octets, most = Frames.of(frames).longest, self.options.mtu + ETHERNET_OCTETS
         if octets > most:
             raise ConfigurationError(
                 f"frame size {octets + 4}: accepted on {self._name}: up to {most + 4} octets with FCS and VLAN "
                 f"tag, as its MTU is {self.options.mtu}"
             )
         self._opened()
-        self._leaving.prepare(templates)
+        self._leaving.prepare(frames)
 
     def expect(self, octets: int) -> None:
         """Place buffers so that signatures lie on words; they hold any frame of the MTU."""

@@ -5,19 +5,18 @@ from __future__ import annotations
 import time
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_nfv.errors import GeneratorError
 from pytest_nfv.model.offer import SIGNATURE_OCTETS
+from pytest_nfv.rings.frames import I64, Frames, Prepared
 from pytest_nfv.rings.memif_ring import LENGTH, Ring, chain, joined, unchained
 from pytest_nfv.rings.port import U8, U64, Arrived
+from pytest_nfv.rings.slots import RingSlots
 
 DRAIN_S = 1.0
 BUFFER_OCTETS_MIN = 2048  # DPDK's server fills a buffer with no look at its length, up to what its own would hold
 _LINE = 64
 _USUAL_OCTETS = 60
-
-I64 = npt.NDArray[np.int64]
 
 
 def buffer_octets(octets: int) -> int:
@@ -31,7 +30,7 @@ def receive_stride(octets: int) -> int:
 
 
 class ClientSender:
-    """Frames out of buffers that are filled when the templates come; a frame ends where its buffer ends.
+    """Frames out of buffers that are filled when the frames come; a frame ends where its buffer ends.
 
     So only the last cache line of a frame is written from batch to batch.
     """
@@ -45,7 +44,7 @@ class ClientSender:
         self._spill: U64 = np.zeros((self.burst_max, 2), np.uint64)
         self._full = False
 
-    def prepare(self, templates: U8) -> None:
+    def prepare(self, frames: Prepared) -> None:
         """Fill the buffers.
 
         Raises:
@@ -53,18 +52,18 @@ class ClientSender:
         """
         self._drain()
         ring = self._ring
-        count, octets = templates.shape
-        stride = buffer_octets(octets)
+        table = Frames.of(frames)
+        stride = buffer_octets(table.longest)
         buffers = self._area[: ring.slots * stride].reshape(ring.slots, stride)
-        self._frames: U8 = buffers[:, stride - octets :]
         self._words: U64 = buffers[:, stride - SIGNATURE_OCTETS :].view(np.uint64)
-        ring.words[:, 0] = octets << 32
-        ring.words[:, 1] = self._offset + stride - octets + np.arange(ring.slots) * stride
-        self._templates = templates.copy()
-        self._cycle = np.arange(self.burst_max + count) % count
-        self._held: I64 = (np.arange(ring.slots) - ring.first) % count  # the next slot has the first template
-        self._frames[:] = templates[self._held]
-        self._turn = 0
+        self._ends: I64 = self._offset + stride + np.arange(ring.slots) * stride
+        self._slots = RingSlots(table, buffers, self.burst_max, ring.first)
+        self._describe(slice(None), self._slots.octets)
+
+    def _describe(self, rows: slice, octets: I64) -> None:
+        """Tell where frames of these lengths begin."""
+        self._ring.words[rows, 0] = octets << 32
+        self._ring.words[rows, 1] = self._ends[rows] - octets
 
     def _drain(self) -> None:
         ring, deadline, before = self._ring, time.monotonic() + DRAIN_S, -1
@@ -86,23 +85,17 @@ class ClientSender:
             return self._spill[:count]
         first = self._ring.first
         words = self._words[first : first + min(count, free)]
-        if len(self._templates) > 1:
-            self._refill(first, len(words))
+        octets = self._slots.ready(first, len(words))
+        if octets is not None:
+            self._describe(slice(first, first + len(words)), octets)
         return words
-
-    def _refill(self, first: int, count: int) -> None:
-        """Put the templates whose turn it is where others lie."""
-        wanted = self._cycle[self._turn : self._turn + count]
-        held = self._held[first : first + count]
-        if not np.array_equal(held, wanted):
-            self._frames[first : first + count] = self._templates[wanted]
-            held[:] = wanted
 
     def commit(self, count: int) -> tuple[int, int]:
         """Publish; where `reserve` found the ring full, all `count` are refused."""
-        self._turn = (self._turn + count) % len(self._templates)
         if self._full:
+            self._slots.refused(count)
             return 0, count
+        self._slots.sent(count)
         self._ring.advance(count)
         return count, 0
 

@@ -11,10 +11,12 @@ import numpy as np
 
 from pytest_nfv.errors import GeneratorError
 from pytest_nfv.model.offer import SIGNATURE_OCTETS
+from pytest_nfv.rings.frames import Frames, Prepared
 from pytest_nfv.rings.memif_buffers import ClientBuffers, gather, scatter
 from pytest_nfv.rings.memif_client import DRAIN_S, buffer_octets
 from pytest_nfv.rings.memif_ring import Ring, chain, joined, unchained
 from pytest_nfv.rings.port import U8, U64, Arrived
+from pytest_nfv.rings.slots import AsideSlots
 
 
 class ServerSender:
@@ -25,8 +27,8 @@ class ServerSender:
         self.burst_max = max(1, ring.slots // 4)
         self._free = 0
 
-    def prepare(self, templates: U8) -> None:
-        """Keep the templates, as often as a batch may need them from any turn on.
+    def prepare(self, frames: Prepared) -> None:
+        """Keep the frames, as often as a batch may need them from any turn on.
 
         Raises:
             GeneratorError: the peer hands out no buffer; one that was just connected may take a moment.
@@ -37,20 +39,21 @@ class ServerSender:
                 raise GeneratorError(
                     f"{self._ring.name}: the peer does not poll: it handed out no buffer within {DRAIN_S:g} s"
                 )
-        count, octets = templates.shape
-        stride = buffer_octets(octets)
-        rows = np.zeros((self.burst_max + count, stride), np.uint8)
-        self._frames: U8 = rows[:, stride - octets :]
-        self._frames[:] = templates[np.arange(len(rows)) % count]
+        table = Frames.of(frames)
+        stride = buffer_octets(table.longest)
+        rows = np.zeros((AsideSlots.rows_for(table, self.burst_max), stride), np.uint8)
         self._words: U64 = rows[:, stride - SIGNATURE_OCTETS :].view(np.uint64)
-        self._templates, self._turn, self._octets = count, 0, octets
+        self._slots = AsideSlots(table, rows, self.burst_max)
+        self._alike, self._longest = table.alike, table.longest
+        self._frames: U8 = rows[:, stride - table.longest :]
 
     def reserve(self, count: int) -> U64:
         """Return signature words to be copied, up to the ring's end; refused where it is full."""
         ring = self._ring
         self._free = ring.mine()
         count = min(count, self.burst_max, min(self._free, ring.slots - ring.first) or count)
-        return self._words[self._turn : self._turn + count]
+        first = self._slots.ready(count)
+        return self._words[first : first + count]
 
     def commit(self, count: int) -> tuple[int, int]:
         """Copy and publish; where the ring was full, all `count` are refused.
@@ -61,34 +64,43 @@ class ServerSender:
         done = 0 if self._free else count
         while done < count:
             done += self._copy(done, count - done)
-        self._turn = (self._turn + count) % self._templates
+        self._slots.went(count)
         return (count, 0) if self._free else (0, count)
 
     def _copy(self, done: int, count: int) -> int:
         """Copy `count` frames, or those up to a change of region; return how many."""
-        ring, octets = self._ring, self._octets
+        ring, longest = self._ring, self._longest
         first = ring.first
         words = ring.words[first : first + count].copy()
         alike = self._buffers.alike(words, first)
-        if alike is not None and alike[1] >= octets:
-            alike[0][:, :octets] = self._frames[self._turn + done : self._turn + done + count]
-            ring.words[first : first + count, 0] = octets << 32 | int(words[0, 0]) & 0xFFFF0000
+        if alike is not None and alike[1] >= longest:
+            alike[0][:, :longest] = self._due(done, count)
+            self._tell(done, count, int(words[0, 0]) & 0xFFFF0000)
         else:
             count = self._copy_anywhere(words, done)
         ring.advance(count)
         return count
 
+    def _due(self, done: int, count: int) -> U8:
+        """Return the frames of the batch from number `done` on, each from its first octet."""
+        first = self._slots.first + done
+        return self._frames[first : first + count] if self._alike else self._slots.left(done, count)
+
+    def _tell(self, done: int, count: int, rest: int) -> None:
+        """Write the lengths of those frames; `rest` is what else is in such a word."""
+        at, first = self._ring.first, self._slots.first + done
+        self._ring.words[at : at + count, 0] = self._slots.octets[first : first + count] << 32 | rest
+
     def _copy_anywhere(self, words: U64, done: int) -> int:
-        ring, octets = self._ring, self._octets
         slots = self._buffers.read(words)
         count = len(slots.offsets)
-        if int(slots.lengths.min()) < octets:
+        if int(slots.lengths.min()) < self._longest:
             raise GeneratorError(
-                f"{ring.name}: the peer handed out a buffer of {int(slots.lengths.min())} octets: accepted: "
-                f"{octets} and more, the size of the frames"
+                f"{self._ring.name}: the peer handed out a buffer of {int(slots.lengths.min())} octets: accepted: "
+                f"{self._longest} and more, the size of the frames"
             )
-        scatter(slots, self._frames[self._turn + done : self._turn + done + count])
-        ring.words[ring.first : ring.first + count, 0] = octets << 32 | slots.number << 16
+        scatter(slots, self._due(done, count))
+        self._tell(done, count, slots.number << 16)
         return count
 
     @property

@@ -28,7 +28,9 @@ import numpy as np
 
 from pytest_nfv.errors import GeneratorError
 from pytest_nfv.model.offer import SIGNATURE_OCTETS
+from pytest_nfv.rings.frames import Frames, Prepared
 from pytest_nfv.rings.port import U8, U64
+from pytest_nfv.rings.slots import AsideSlots
 
 SEND_WAIT_S = 0.05
 SEND_BUFFER = 4 << 20
@@ -86,8 +88,6 @@ class PacketSender:
         self._sendmmsg = libc.sendmmsg
         self._sendmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int)
         self._sendmmsg.restype = ctypes.c_int
-        self._templates = 0
-        self._first = 0
         self._headers = 0
 
     def _set_up(self) -> None:
@@ -99,32 +99,33 @@ class PacketSender:
         wait = struct.pack("ll", 0, int(SEND_WAIT_S * 1e6))
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, wait)
 
-    def prepare(self, templates: U8) -> None:
-        """Fill the slots; each slot's signature starts on a word."""
-        count, octets = templates.shape
-        slots = self._burst_max + count
-        lead = -(octets - SIGNATURE_OCTETS) % 8
-        size = -(-(lead + octets) // _LINE) * _LINE
-        self._slots = _line_aligned(slots * size).reshape(slots, size)
-        self._slots[:, lead : lead + octets] = templates[np.arange(slots) % count]
-        end = lead + octets
-        self._words: U64 = self._slots[:, end - SIGNATURE_OCTETS : end].view(np.uint64)
+    def prepare(self, frames: Prepared) -> None:
+        """Fill the slots; a frame ends where its slot ends, so each signature starts on a word."""
+        table = Frames.of(frames)
+        slots = AsideSlots.rows_for(table, self._burst_max)
+        size = -(-table.longest // _LINE) * _LINE
+        rows = _line_aligned(slots * size).reshape(slots, size)
+        self._slots = AsideSlots(table, rows, self._burst_max)
+        self._words: U64 = rows[:, size - SIGNATURE_OCTETS :].view(np.uint64)
+        octets = self._slots.octets.astype(np.uint64)
         self._vectors = np.zeros((slots, 2), np.uint64)
-        self._vectors[:, 0] = self._slots.ctypes.data + lead + np.arange(slots, dtype=np.uint64) * np.uint64(size)
+        self._vectors[:, 0] = (
+            rows.ctypes.data + np.arange(1, slots + 1, dtype=np.uint64) * np.uint64(size) - octets
+        )
         self._vectors[:, 1] = octets
         self._messages = np.zeros((slots, _MMSGHDR_WORDS), np.uint64)
         self._messages[:, 2] = self._vectors.ctypes.data + np.arange(slots, dtype=np.uint64) * np.uint64(16)
         self._messages[:, 3] = 1
         self._headers = self._messages.ctypes.data
-        self._templates = count
-        self._first = 0
 
     def reserve(self, count: int) -> U64:
         """The kernel copies a frame before the call returns: all slots are always free.
 
         So every batch starts at the first slot that holds the template whose turn it is.
         """
-        return self._words[self._first : self._first + min(count, self._burst_max)]
+        count = min(count, self._burst_max)
+        first = self._slots.ready(count)
+        return self._words[first : first + count]
 
     def commit(self, count: int) -> tuple[int, int]:
         """Send; return (taken, refused).
@@ -133,11 +134,11 @@ class PacketSender:
             GeneratorError: the interface went away, or the kernel will not send.
         """
         done, refused = offer_all(self._send, count, time.monotonic)
-        self._first = (self._first + done) % self._templates
+        self._slots.went(done)
         return done - refused, refused
 
     def _send(self, skip: int, count: int) -> int:
-        at = self._headers + (self._first + skip) * _MMSGHDR_WORDS * 8
+        at = self._headers + (self._slots.first + skip) * _MMSGHDR_WORDS * 8
         sent: int = self._sendmmsg(self._fd, at, count, 0)
         if sent >= 0:
             return sent

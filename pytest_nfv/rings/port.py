@@ -8,10 +8,13 @@ arrived; the views die with `release`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from pytest_nfv.rings.frames import Prepared
 
 U8 = npt.NDArray[np.uint8]
 U64 = npt.NDArray[np.uint64]
@@ -46,8 +49,8 @@ class Port(Protocol):
         """Frames that the receive ring holds; how long a stall it hides follows from that."""
         ...
 
-    def prepare(self, templates: U8) -> None:
-        """Fill the transmit slots with `templates`, shape (k, octets), round robin."""
+    def prepare(self, frames: Prepared) -> None:
+        """Fill the transmit slots with the first of `frames`: a table, or templates of one length in turn."""
         ...
 
     def expect(self, octets: int) -> None:

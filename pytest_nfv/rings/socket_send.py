@@ -11,11 +11,11 @@ import os
 import socket
 import time
 
-import numpy as np
-
 from pytest_nfv.errors import GeneratorError
+from pytest_nfv.rings.frames import Frames, Prepared
 from pytest_nfv.rings.packet_send import offer_all
-from pytest_nfv.rings.port import U8, U64
+from pytest_nfv.rings.port import U64
+from pytest_nfv.rings.slots import Slots
 from pytest_nfv.rings.socket_slots import SocketSlots
 
 _PASSING = (errno.ENOBUFS, errno.EAGAIN, errno.EINTR)
@@ -49,16 +49,15 @@ class SocketSender:
         self._sendmmsg = libc.sendmmsg
         self._sendmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int)
         self._sendmmsg.restype = ctypes.c_int
-        self._first = 0
 
-    def prepare(self, templates: U8) -> None:
+    def prepare(self, frames: Prepared) -> None:
         """Make the slots; they are filled by `reserve`."""
-        count, octets = templates.shape
-        self._templates = templates[np.arange(self._burst_max + count) % count]
-        self._turns = count
-        self._slots = SocketSlots(self._burst_max, octets, octets)
-        self._words = self._slots.words(octets)
-        self._first = 0
+        table = Frames.of(frames)
+        self._slots = SocketSlots(self._burst_max, table.longest, table.longest)
+        self._words = self._slots.words(table.longest)
+        self._writer = Slots(table, self._slots.rows, self._burst_max)
+        self._views = self._slots.views
+        self._alike, self._longest, self._turn = table.alike, table.longest, 0
 
     def reserve(self, count: int) -> U64:
         """Write the templates whose turn it is, whole, into the slots, and return their signature words.
@@ -66,7 +65,12 @@ class SocketSender:
         The kernel copies a frame before the call returns: all slots are always free.
         """
         count = min(count, self._burst_max)
-        self._slots.rows[:count] = self._templates[self._first : self._first + count]
+        self._writer.write(0, self._turn, count)
+        if not self._alike:
+            octets = self._writer.octets(self._turn, count)
+            self._slots.place(octets)
+            starts = (self._longest - octets).tolist()
+            self._views = [view[start:] for view, start in zip(self._slots.views, starts, strict=False)]
         return self._words[:count]
 
     def commit(self, count: int) -> tuple[int, int]:
@@ -76,7 +80,7 @@ class SocketSender:
             GeneratorError: the kernel will not send.
         """
         done, refused = offer_all(self._send, count, time.monotonic)
-        self._first = (self._first + done) % self._turns
+        self._turn += done
         return done - refused, refused
 
     def _many(self, skip: int, count: int) -> int:
@@ -86,7 +90,7 @@ class SocketSender:
     def _one_by_one(self, skip: int, count: int) -> int:
         send, done = self._socket.send, 0
         try:
-            for view in self._slots.views[skip : skip + count]:
+            for view in self._views[skip : skip + count]:
                 send(view)
                 done += 1
         except OSError as error:

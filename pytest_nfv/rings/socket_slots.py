@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from pytest_nfv.model.offer import SIGNATURE_OCTETS
+from pytest_nfv.rings.frames import I64
 from pytest_nfv.rings.port import U8, U64
 
 _HEADER_WORDS = 8
@@ -36,13 +37,19 @@ class SocketSlots:
         self.views = [row.data for row in self.rows]
         numbers = np.arange(count, dtype=np.uint64)
         self._vectors = np.empty((count, 2), np.uint64)  # struct iovec: where, how many octets
-        self._vectors[:, 0] = whole.ctypes.data + lead + numbers * np.uint64(size)
-        self._vectors[:, 1] = octets
+        self._ends: U64 = whole.ctypes.data + lead + octets + numbers * np.uint64(size)
+        self.place(np.full(count, octets, np.int64))
         self._headers = np.zeros((count, _HEADER_WORDS), np.uint64)
         self._headers[:, _IOV] = self._vectors.ctypes.data + numbers * np.uint64(16)
         self._headers[:, _IOV_COUNT] = 1
         self._headers_at = self._headers.ctypes.data
         self.lengths: U64 = self._headers[:, _LENGTH]
+
+    def place(self, octets: I64) -> None:
+        """Have the calls that take many use only the last so many octets of each row, of the first rows on."""
+        count, lengths = len(octets), octets.astype(np.uint64)
+        self._vectors[:count, 0] = self._ends[:count] - lengths
+        self._vectors[:count, 1] = lengths
 
     def words(self, signed_octets: int) -> U64:
         """Return the signature words of frames that are `signed_octets` long, shape (count, 2)."""

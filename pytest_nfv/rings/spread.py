@@ -7,7 +7,8 @@ from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
-from pytest_nfv.rings.port import U8, U64, Arrived
+from pytest_nfv.rings.frames import Frames, Prepared
+from pytest_nfv.rings.port import U64, Arrived
 
 
 class Sender(Protocol):
@@ -15,7 +16,7 @@ class Sender(Protocol):
 
     burst_max: int
 
-    def prepare(self, templates: U8) -> None: ...  # noqa: D102 - see Port
+    def prepare(self, frames: Prepared) -> None: ...  # noqa: D102 - see Port
 
     def reserve(self, count: int) -> U64: ...  # noqa: D102 - see Port
 
@@ -36,7 +37,8 @@ R = TypeVar("R", bound=Receiver)
 class Spread:
     """Transmit queues side by side: template i goes out of queue i modulo their number.
 
-    The words of a batch are written aside and dealt out on commit; a queue without room refuses its share.
+    Where octets vary, it is frame i: a 5-tuple keeps to one queue if the number of queues divides theirs. The
+    words of a batch are written aside and dealt out on commit; a queue without room refuses its share.
     """
 
     def __init__(self, queues: Sequence[Sender]) -> None:
@@ -44,12 +46,19 @@ class Spread:
         self.burst_max = min(queue.burst_max for queue in queues)
         self._words: U64 = np.zeros((self.burst_max, 2), np.uint64)
 
-    def prepare(self, templates: U8) -> None:
-        """Give each queue its templates."""
-        self._count = len(templates)
+    def prepare(self, frames: Prepared) -> None:
+        """Give each queue its frames."""
+        table = Frames.of(frames)
+        queues = len(self._queues)
         self._turn = 0
-        for index, queue in enumerate(self._queues[: self._count]):
-            queue.prepare(templates[index :: len(self._queues)])
+        if table.varied is None:
+            self._count = table.period
+            for index, queue in enumerate(self._queues[: self._count]):
+                queue.prepare(Frames(table.templates[index::queues], table.octets[index::queues]))
+        else:
+            self._count = queues
+            for index, queue in enumerate(self._queues):
+                queue.prepare(table.every(index, queues))
 
     def reserve(self, count: int) -> U64:
         """Return words to be dealt out."""

@@ -23,8 +23,9 @@ from typing import Any
 
 from pytest_nfv.errors import ConfigurationError, GeneratorError
 from pytest_nfv.model.offer import PortSpec
+from pytest_nfv.rings.frames import Frames, Prepared
 from pytest_nfv.rings.memory import SharedMemory
-from pytest_nfv.rings.port import U8, U64, Arrived
+from pytest_nfv.rings.port import U64, Arrived
 from pytest_nfv.rings.rendezvous import Rendezvous
 from pytest_nfv.rings.spread import Gather, Spread
 from pytest_nfv.rings.vhost_link import DEVICE_ADDRESS, HEADER, FrontLink, RingPlan
@@ -178,21 +179,21 @@ class VhostUserPort:
         """Of one queue: the device may put all frames into the same."""
         return self._options.rx_slots
 
-    def prepare(self, templates: U8) -> None:
+    def prepare(self, frames: Prepared) -> None:
         """Fill the transmit slots.
 
         Raises:
             ConfigurationError: frames longer than the MTU allows.
             GeneratorError: the peer is gone, or holds on to frames sent before.
         """
-        octets = templates.shape[1]
+        octets = Frames.of(frames).longest
         if octets > self._options.mtu + ETHERNET_OCTETS - 4:
             raise ConfigurationError(
                 f"frame size {octets + 4}: accepted on {self._name}: up to {self._options.mtu + 18} octets with "
                 f"FCS, as its MTU is {self._options.mtu}"
             )
         self._connected()
-        self._leaving.prepare(templates)
+        self._leaving.prepare(frames)
 
     def expect(self, octets: int) -> None:
         """The slots hold any frame of the MTU.

@@ -18,8 +18,10 @@ import numpy as np
 
 from pytest_nfv.errors import ConfigurationError, GeneratorError
 from pytest_nfv.model.offer import SIGNATURE_OCTETS, PortSpec
+from pytest_nfv.rings.frames import Frames, Prepared
 from pytest_nfv.rings.port import U8, U64, Arrived
 from pytest_nfv.rings.rendezvous import MEET_S, Rendezvous
+from pytest_nfv.rings.slots import AsideSlots
 from pytest_nfv.rings.spread import Gather, Spread
 from pytest_nfv.rings.vhost_options import VhostOptions
 from pytest_nfv.rings.vhost_rings import DeviceRings
@@ -39,31 +41,32 @@ class _Out:
 
     def __init__(self, rings: DeviceRings, pair: int) -> None:
         self._rings, self._pair = rings, pair
-        self._first = 0
 
-    def prepare(self, templates: U8) -> None:
-        count, octets = templates.shape
-        slots = BURST_MAX + count
-        header = self._rings.header
-        lead = -(header + octets) % 8
-        self._slots = np.zeros((slots, lead + header + octets), np.uint8)
-        self._slots[:, lead + header :] = templates[np.arange(slots) % count]
-        self._slots[:, lead + 10 : lead + header] = _ONE_BUFFER[: header - 10]
-        self._words: U64 = self._slots[:, -SIGNATURE_OCTETS:].view(np.uint64)
-        self._rows = self._slots[:, lead:]
-        self._header = header
-        self._templates = templates.copy()
-        self._first = 0
+    def prepare(self, frames: Prepared) -> None:
+        self._header = self._rings.header
+        header: U8 = np.zeros(self._header, np.uint8)
+        header[10:] = _ONE_BUFFER[: self._header - 10]
+        table = Frames.of(frames).behind(header)
+        width = -(-table.longest // 8) * 8
+        rows = np.zeros((AsideSlots.rows_for(table, BURST_MAX), width), np.uint8)
+        self._slots = AsideSlots(table, rows, BURST_MAX)
+        self._words: U64 = rows[:, width - SIGNATURE_OCTETS :].view(np.uint64)
+        self._rows = rows[:, width - table.longest :]
+        self._alike = table.alike
 
     def reserve(self, count: int) -> U64:
-        return self._words[self._first : self._first + min(count, BURST_MAX)]
+        count = min(count, BURST_MAX)
+        first = self._slots.ready(count)
+        return self._words[first : first + count]
 
     def commit(self, count: int) -> tuple[int, int]:
         queue = self._rings.sending(self._pair)
         if queue is None or queue.header != self._header:  # down, or another driver since `prepare`
             return 0, 0
-        taken = queue.put(self._rows[self._first : self._first + count])
-        self._first = (self._first + count) % len(self._templates)
+        first = self._slots.first
+        rows = self._rows[first : first + count] if self._alike else self._slots.left(0, count)
+        taken = queue.put(rows, self._slots.octets[first : first + count])
+        self._slots.went(count)
         return taken, count - taken
 
 
@@ -154,21 +157,21 @@ class VhostUserBackendPort:
         """Entries of the driver's transmit queue."""
         return self._served().rings.size(0) or SIZE_MAX
 
-    def prepare(self, templates: U8) -> None:
+    def prepare(self, frames: Prepared) -> None:
         """Fill the transmit slots.
 
         Raises:
             ConfigurationError: frames longer than the MTU allows.
             GeneratorError: no driver has set up its queues.
         """
-        octets = templates.shape[1]
+        octets = Frames.of(frames).longest
         if octets > self._options.mtu + ETHERNET_OCTETS:
             raise ConfigurationError(
                 f"frame size {octets + 4}: accepted on {self._name}: up to {self._options.mtu + 18} octets with "
                 f"FCS, as its MTU is {self._options.mtu}"
             )
         self._driven()
-        self._leaving.prepare(templates)
+        self._leaving.prepare(frames)
 
     def expect(self, octets: int) -> None:
         """Read frames of up to `octets`.

@@ -58,10 +58,10 @@ class DeviceQueue:
             )
         return heads
 
-    def _give_back(self, heads: U64, written: int) -> None:
+    def _give_back(self, heads: U64, written: U64) -> None:
         ring = self._ring
         places = (self.seen + np.arange(len(heads))) & self._mask
-        ring.used[places] = heads | np.uint64(written << 32)
+        ring.used[places] = heads | written << np.uint64(32)
         self.seen += len(heads)
         ring.returned[1] = self.seen & WRAP
         fence()
@@ -100,8 +100,11 @@ def _one(value: int) -> U64:
 class DeviceOut(DeviceQueue):
     """Frames to the driver: into the buffers of its receive queue."""
 
-    def put(self, rows: U8) -> int:
-        """Copy in rows, shape (n, header + frame), as far as there are buffers; return how many.
+    def put(self, rows: U8, octets: I64 | None = None) -> int:
+        """Copy in rows, shape (n, header + longest frame), as far as there are buffers; return how many.
+
+        `octets` are their lengths, the header included, where rows are longer. A buffer that has room for its
+        whole row gets all of it.
 
         Raises:
             GeneratorError: the driver's ring or buffers are not as they must be.
@@ -111,14 +114,15 @@ class DeviceOut(DeviceQueue):
             if not len(heads):
                 return 0
             width = rows.shape[1]
+            written = np.full(len(heads), width) if octets is None else octets[: len(heads)]
             table = self._ring.descriptors[heads]
             single = (table["flags"] & (WRITE | INDIRECT) == WRITE) & (table["octets"] >= width)
             if single.all():
                 self._memory.write(np.ascontiguousarray(table["address"]), rows[: len(heads)])
             else:
-                for head, row in zip(heads, rows, strict=False):
-                    self._put_one(int(head), row)
-            self._give_back(heads, width)
+                for head, row, length in zip(heads.tolist(), rows, written.tolist(), strict=False):
+                    self._put_one(head, row[:length])
+            self._give_back(heads, written.astype(np.uint64))
             return len(heads)
 
     def _put_one(self, head: int, row: U8) -> None:
@@ -163,7 +167,7 @@ class DeviceIn(DeviceQueue):
                     lengths[row] = self._take_one(int(heads[row]), rows[row, lead:])
             else:
                 rows = self._memory.read(addresses, lengths, lead, width)
-            self._give_back(heads, 0)
+            self._give_back(heads, np.zeros(len(heads), np.uint64))
         return rows, lengths.astype(np.int64)
 
     def _locate(self, heads: U64) -> tuple[U64, U64, npt.NDArray[np.bool_]]:

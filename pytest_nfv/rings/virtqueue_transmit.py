@@ -5,21 +5,20 @@ from __future__ import annotations
 import time
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_nfv.errors import GeneratorError
 from pytest_nfv.model.offer import SIGNATURE_OCTETS
-from pytest_nfv.rings.port import U8, U64
+from pytest_nfv.rings.frames import I64, Frames, Prepared
+from pytest_nfv.rings.port import U64
+from pytest_nfv.rings.slots import RingSlots
 from pytest_nfv.rings.virtqueue import QUIET, WRAP, Virtqueue, step
 from pytest_nfv.rings.virtqueue_driver import LOW, Buffers, Doorbell, check_heads
 
 _LINE = 64
 
-I64 = npt.NDArray[np.int64]
-
 
 class TransmitQueue:
-    """Frames out. Slots are filled when the templates come; a slot's frame ends where the slot ends.
+    """Frames out. Slots are filled when the frames come; a slot's frame ends where the slot ends.
 
     So only the last cache line of a frame is ever written, and the device finds the others in its own cache.
     """
@@ -35,31 +34,29 @@ class TransmitQueue:
         ring.heads[:] = np.arange(ring.size)
         ring.available[0] = QUIET
         self._published = self._seen = self._free_to = 0
-        self._turn = 0
         self._full = False
 
-    def prepare(self, templates: U8) -> None:
+    def prepare(self, frames: Prepared) -> None:
         """Fill the slots.
 
         Raises:
             GeneratorError: the device holds on to frames sent before.
         """
         self.drain()
-        count, octets = templates.shape
-        lead_and_frame = self._header + octets
-        stride = -(-lead_and_frame // _LINE) * _LINE
+        whole = Frames.of(frames).behind(np.zeros(self._header, np.uint8))
+        stride = -(-whole.longest // _LINE) * _LINE
         slots = self._buffers.area[: self._size * stride].reshape(self._size, stride)
-        slots[:, stride - lead_and_frame : stride - octets] = 0
-        self._frames: U8 = slots[:, stride - octets :]
         self._words: U64 = slots[:, stride - SIGNATURE_OCTETS :].view(np.uint64)
+        self._ends: U64 = self._buffers.addresses(self._size, stride, stride)
+        self._slots = RingSlots(whole, slots, self.burst_max, self._published & self._mask)
+        self._ring.descriptors["flags"], self._ring.descriptors["next"] = 0, 0
+        self._describe(slice(None), self._slots.octets)
+
+    def _describe(self, rows: slice, octets: I64) -> None:
+        """Tell where frames of these lengths begin, the header included."""
         table = self._ring.descriptors
-        table["address"] = self._buffers.addresses(self._size, stride, stride - lead_and_frame)
-        table["octets"], table["flags"], table["next"] = lead_and_frame, 0, 0
-        self._templates = templates.copy()
-        self._held: I64 = (np.arange(self._size) - self._published) % count  # the next slot has the first template
-        self._frames[:] = templates[self._held]
-        self._turn = 0
-        self._by_slot = self._size % count == 0
+        table["address"][rows] = self._ends[rows] - octets.astype(np.uint64)
+        table["octets"][rows] = octets
 
     def drain(self, wait_s: float = 1.0) -> None:
         """Wait until the device has returned every frame.
@@ -91,24 +88,17 @@ class TransmitQueue:
             return self._spill[:count]
         first = self._published & self._mask
         words = self._words[first : first + min(count, room)]
-        if not self._by_slot:
-            self._refill(first, len(words))
+        octets = self._slots.ready(first, len(words))
+        if octets is not None:
+            self._describe(slice(first, first + len(words)), octets)
         return words
-
-    def _refill(self, first: int, count: int) -> None:
-        """Put the templates whose turn it is where others lie."""
-        wanted = (self._turn + np.arange(count)) % len(self._templates)
-        if not np.array_equal(self._held[first : first + count], wanted):
-            self._frames[first : first + count] = self._templates[wanted]
-            self._held[first : first + count] = wanted
 
     def commit(self, count: int) -> tuple[int, int]:
         """Publish; where `reserve` found the ring full, all `count` are refused."""
-        self._turn += count
         if self._full:
-            if self._by_slot and len(self._templates) > 1:  # slots and turns go together no more
-                self._by_slot = False
+            self._slots.refused(count)
             return 0, count
+        self._slots.sent(count)
         self._published += count
         self._ring.available[1] = self._published & WRAP
         self._bell.ring()

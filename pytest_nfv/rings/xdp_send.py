@@ -15,12 +15,15 @@ import numpy as np
 
 from pytest_nfv.errors import GeneratorError
 from pytest_nfv.model.offer import SIGNATURE_OCTETS
+from pytest_nfv.rings.frames import I64, Frames, Prepared
 from pytest_nfv.rings.packet_send import SEND_WAIT_S
 from pytest_nfv.rings.port import U8, U64
+from pytest_nfv.rings.slots import RingSlots
 from pytest_nfv.rings.xdp_socket import Umem, XdpSocket
 
 DRAIN_S = 1.0
 _DONTWAIT = 0x40
+_EVEN = ~np.uint64(1)  # Linux 6.18 returns addresses without their lowest bit
 _GONE = {errno.ENETDOWN, errno.ENXIO, errno.ENODEV}
 
 
@@ -37,7 +40,7 @@ class XdpSender:
         self._xsk, self._name = xsk, name
         self._size = xsk.tx.size
         self._offset, self._chunk = offset, umem.chunk
-        self._slots: U8 = umem.array[offset : offset + self._size * umem.chunk].reshape(self._size, umem.chunk)
+        self._chunks: U8 = umem.array[offset : offset + self._size * umem.chunk].reshape(self._size, umem.chunk)
         self.burst_max = burst_max
         self._free_to = self._size
         self._sent = 0
@@ -47,26 +50,27 @@ class XdpSender:
         self._sendto = libc.sendto
         self._nothing = (None, 0, _DONTWAIT, None, 0)
 
-    def prepare(self, templates: U8) -> None:
+    def prepare(self, frames: Prepared) -> None:
         """Fill the slots.
 
         Raises:
             GeneratorError: the device holds on to frames sent before.
         """
         self._drain()
-        count, octets = templates.shape
-        lead = -(octets - SIGNATURE_OCTETS) % 8
-        self._frames: U8 = self._slots[:, lead : lead + octets]
-        self._words: U64 = self._slots[:, lead + octets - SIGNATURE_OCTETS : lead + octets].view(np.uint64)
-        self._addresses: U64 = (
-            self._offset + lead + np.arange(self._size, dtype=np.uint64) * np.uint64(self._chunk)
-        )
-        self._xsk.tx.entries[:, 0] = self._addresses
-        self._xsk.tx.entries[:, 1] = octets
-        self._templates = templates.copy()
-        self._cycle = np.arange(self.burst_max + count) % count
-        self._frames[:] = templates[0]
-        self._turn = 0
+        table = Frames.of(frames)
+        end = -(-table.longest // 8) * 8  # words on words
+        self._words: U64 = self._chunks[:, end - SIGNATURE_OCTETS : end].view(np.uint64)
+        self._ends: U64 = self._offset + end + np.arange(self._size, dtype=np.uint64) * np.uint64(self._chunk)
+        self._addresses: U64 = self._ends.copy()
+        self._slots = RingSlots(table, self._chunks[:, :end], self.burst_max, self._xsk.tx.first)
+        self._describe(slice(None), self._slots.octets)
+
+    def _describe(self, rows: slice, octets: I64) -> None:
+        """Tell where frames of these lengths begin."""
+        addresses = self._ends[rows] - octets.astype(np.uint64)
+        self._addresses[rows] = addresses & _EVEN
+        self._xsk.tx.entries[rows, 0] = addresses
+        self._xsk.tx.entries[rows, 1] = octets
 
     def _drain(self) -> None:
         deadline = time.monotonic() + DRAIN_S
@@ -86,9 +90,9 @@ class XdpSender:
             self._reclaim()
         first = self._xsk.tx.first
         words = self._words[first : first + min(count, self._free_to - self._sent)]
-        if len(self._templates) > 1:
-            wanted = self._cycle[self._turn : self._turn + len(words)]
-            self._frames[first : first + len(words)] = self._templates[wanted]
+        octets = self._slots.ready(first, len(words))
+        if octets is not None:
+            self._describe(slice(first, first + len(words)), octets)
         return words
 
     def commit(self, count: int) -> tuple[int, int]:
@@ -97,7 +101,7 @@ class XdpSender:
         Raises:
             GeneratorError: the interface went away, or the kernel will not send.
         """
-        self._turn = (self._turn + count) % len(self._templates)
+        self._slots.sent(count)
         self._sent += count
         self._xsk.tx.produce(count)
         refused = self._push()
@@ -143,7 +147,7 @@ class XdpSender:
         while count:
             first = ring.first
             some = min(count, ring.size - first)
-            addresses = ring.entries[first : first + some, 0].copy()
+            addresses = ring.entries[first : first + some, 0] & _EVEN
             ring.consume(some)
             slot = self._free_to % self._size
             if not self._early and np.array_equal(addresses, self._addresses[slot : slot + some]):
@@ -154,7 +158,7 @@ class XdpSender:
 
     def _sort_out(self, addresses: U64) -> None:
         """Note frames that come back in another order: slots are free up to the first that is still out."""
-        slots = (addresses.astype(np.int64) - int(self._addresses[0])) // self._chunk
+        slots = (addresses.astype(np.int64) - self._offset) // self._chunk
         out = np.arange(self._free_to, self._sent + self._size) % self._size
         late = np.zeros(self._size, np.bool_)
         late[out] = True

@@ -1,6 +1,6 @@
 """What each arrived frame is: ours and intact, ours and corrupted, or foreign.
 
-- *intact*: as long as its flow's template, every octet before the signature as in the template, and a signature
+- *intact*: as long as its flow's frame, every octet before the signature as in that frame, and a signature
   with the magic number, the flow, a sequence number sent so far, and a time stamp from within this trial.
 - *ours*: it starts with the Ethernet header (14 octets) of a flow expected at this port, or carries the magic
   number and such a flow where that flow's signature belongs. Ours and not intact is *corrupted*. Where a port has
@@ -21,8 +21,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_nfv.model.offer import SIGNATURE_OCTETS
+from pytest_nfv.rings.frames import Frames
 from pytest_nfv.rings.port import U8, U64, Arrived
+from pytest_nfv.trafgen.expected import ExpectedTable, Unwrap, as_they_are
 from pytest_nfv.trafgen.signature import LEARNING_HEAD, SEQUENCES, head
+from pytest_nfv.trafgen.timely import timely
 
 HEADER_OCTETS = 14
 Mask = npt.NDArray[np.bool_]
@@ -48,11 +51,12 @@ class Sorted:
 
 
 class Expected:
-    """One flow, as it shall arrive."""
+    """One flow whose frames are alike, as it shall arrive; `ExpectedTable` is for all others."""
 
     def __init__(self, flow: int, template: U8) -> None:
         self.head = np.uint64(head(flow))
         self.octets = len(template)
+        self.header: U8 = template
         self.body: U8 = template[:-SIGNATURE_OCTETS].copy()
         self._numbered: U64 = np.zeros(0, np.uint64)
 
@@ -72,7 +76,7 @@ class Expected:
         words = self.words(arrived.frames)
         if (words[:, 0] - self.head).max() >> np.uint64(32):
             return None
-        return words if _timely(words[:, 1], start_ns, now_ns) else None
+        return words if timely(words[:, 1], start_ns, now_ns) else None
 
     def follow(self, arrived: Arrived, number: int, start_ns: int, now_ns: int) -> U64 | None:
         """Return the signature words where all frames are intact, and numbered from `number` on in order."""
@@ -84,19 +88,43 @@ class Expected:
         words = self.words(arrived.frames)
         if not (words[:, 0] == self._numbered[:count] + np.uint64(low)).all() or not self._whole(arrived):
             return None
-        return words if _timely(words[:, 1], start_ns, now_ns) else None
+        return words if timely(words[:, 1], start_ns, now_ns) else None
+
+    def sift(self, arrived: Arrived) -> tuple[Mask, Mask, U64]:
+        """Return which frames have a signature of this flow where it belongs, which of those are whole, and words.
+
+        The words, shape (n, 2), are this flow's only where there is such a signature.
+        """
+        count = len(arrived.octets)
+        if arrived.frames.shape[1] < self.octets:
+            return np.zeros(count, np.bool_), np.zeros(count, np.bool_), np.zeros((count, 2), np.uint64)
+        words = self.words(arrived.frames)
+        signed: Mask = (arrived.octets >= self.octets) & ((words[:, 0] - self.head) >> np.uint64(32) == 0)
+        whole: Mask = signed & (arrived.frames[:, : len(self.body)] == self.body).all(axis=1)
+        whole &= arrived.octets == self.octets
+        return signed, whole, words
 
 
-def _timely(stamps: U64, start_ns: int, now_ns: int) -> bool:
-    """Whether all lie between the two; the difference of an earlier one wraps round, and is beyond the second."""
-    return bool((stamps - np.uint64(start_ns)).max() <= now_ns - start_ns)
+def _expected(flow: int, frames: Frames | U8, unwrap: Unwrap) -> Expected | ExpectedTable:
+    if not isinstance(frames, Frames):
+        return Expected(flow, frames)
+    if frames.period == 1 and frames.varied is None:
+        return Expected(flow, frames.templates[0])
+    return ExpectedTable(flow, frames, unwrap)
 
 
 class Checker:
     """The flows expected at one port, in one trial."""
 
-    def __init__(self, flows: Sequence[tuple[int, U8]], start_ns: int) -> None:
-        self._flows = [Expected(flow, template) for flow, template in flows]
+    def __init__(
+        self, flows: Sequence[tuple[int, Frames | U8]], start_ns: int, unwraps: Sequence[Unwrap] = ()
+    ) -> None:
+        """Take each flow's number and its frames, or its one frame.
+
+        `unwraps` give the whole numbers of frames by their low 32 bits; without, these are the numbers.
+        """
+        each = unwraps or [as_they_are] * len(flows)
+        self._flows = [_expected(flow, frames, unwrap) for (flow, frames), unwrap in zip(flows, each, strict=True)]
         self._start_ns = start_ns
 
     def follow(self, arrived: Arrived, number: int, now_ns: int) -> Intact | None:
@@ -120,24 +148,24 @@ class Checker:
                 return Sorted({0: self._read(one, words, arrived.stamps_ns)})
         return self._mixed(arrived, now_ns)
 
-    def _read(self, one: Expected, words: U64, stamps_ns: I64) -> Intact:
+    def _read(self, one: Expected | ExpectedTable, words: U64, stamps_ns: I64) -> Intact:
         return Intact(words[:, 0] - one.head, words[:, 1], stamps_ns - words[:, 1].view(np.int64))
 
     def _mixed(self, arrived: Arrived, now_ns: int) -> Sorted:
         out = Sorted()
         left = ~self._learning(arrived)
         for index, one in enumerate(self._flows):  # by signature first: headers may be alike
-            signed = left & self._signed(one, arrived)
-            whole = signed & self._same_body(one, arrived)
-            rows = np.flatnonzero(whole)
-            words = one.words(arrived.frames[rows]) if len(rows) else np.zeros((0, 2), np.uint64)
-            timely = (words[:, 1] >= self._start_ns) & (words[:, 1] <= now_ns)
+            found, whole, every = one.sift(arrived)
+            signed = left & found
+            rows = np.flatnonzero(left & whole)
+            words = every[rows]
+            in_time = (words[:, 1] >= self._start_ns) & (words[:, 1] <= now_ns)
             late = words[:, 1] < self._start_ns
-            if timely.any():
-                kept = np.ascontiguousarray(words[timely])
-                out.intact[index] = self._read(one, kept, arrived.stamps_ns[rows[timely]])
+            if in_time.any():
+                kept = np.ascontiguousarray(words[in_time])
+                out.intact[index] = self._read(one, kept, arrived.stamps_ns[rows[in_time]])
             out.foreign += int(late.sum())
-            out.corrupted[index] = int(signed.sum()) - int(timely.sum()) - int(late.sum())
+            out.corrupted[index] = int(signed.sum()) - int(in_time.sum()) - int(late.sum())
             left &= ~signed
         for index, one in enumerate(self._flows):
             addressed = left & self._addressed(one, arrived)
@@ -146,23 +174,10 @@ class Checker:
         out.foreign += int(left.sum())
         return out
 
-    def _signed(self, one: Expected, arrived: Arrived) -> Mask:
-        if arrived.frames.shape[1] < one.octets:
+    def _addressed(self, one: Expected | ExpectedTable, arrived: Arrived) -> Mask:
+        if len(one.header) < HEADER_OCTETS + SIGNATURE_OCTETS:
             return np.zeros(len(arrived.octets), np.bool_)
-        visible: Mask = arrived.octets >= one.octets
-        first = one.words(arrived.frames)[:, 0]
-        signed: Mask = visible & ((first - one.head) >> np.uint64(32) == 0)
-        return signed
-
-    def _same_body(self, one: Expected, arrived: Arrived) -> Mask:
-        same: Mask = (arrived.frames[:, : len(one.body)] == one.body).all(axis=1)
-        same &= arrived.octets == one.octets
-        return same
-
-    def _addressed(self, one: Expected, arrived: Arrived) -> Mask:
-        if len(one.body) < HEADER_OCTETS:
-            return np.zeros(len(arrived.octets), np.bool_)
-        same: Mask = (arrived.frames[:, :HEADER_OCTETS] == one.body[:HEADER_OCTETS]).all(axis=1)
+        same: Mask = (arrived.frames[:, :HEADER_OCTETS] == one.header[:HEADER_OCTETS]).all(axis=1)
         same &= arrived.octets >= HEADER_OCTETS
         return same
 

@@ -178,11 +178,14 @@ class Trial:
 
 
 def _check_turns(port: int, flows: Sequence[FlowOffer]) -> None:
-    kinds = {(flow.rate_pps, flow.frames, len(flow.template)) for flow in flows}
+    kinds = {
+        (flow.rate_pps, flow.frames, tuple(len(one.template) for one in flow.shapes), flow.cycle, flow.tuples)
+        for flow in flows
+    }
     if len(kinds) > 1:
         raise ConfigurationError(
-            f"flows out of port {port} differ in rate, number of frames or frame size; accepted: equal ones, "
-            "as they take turns"
+            f"flows out of port {port} differ in rate, number of frames, frame size or number of 5-tuples; "
+            "accepted: equal ones, as they take turns"
         )
 
 

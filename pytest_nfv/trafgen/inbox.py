@@ -11,7 +11,7 @@ from pytest_nfv.model.offer import FlowOffer
 from pytest_nfv.rings.port import Arrived, Port
 from pytest_nfv.trafgen.checker import Checker, Intact
 from pytest_nfv.trafgen.histogram import Histogram
-from pytest_nfv.trafgen.lane import template
+from pytest_nfv.trafgen.tables import arriving_frames, longest_arriving
 from pytest_nfv.trafgen.tracker import Mask, Tracker
 
 BATCH = 1024
@@ -53,7 +53,8 @@ class Inbox:
         self._every = latency_every
         self._clock = clock
         self.foreign = 0
-        port.expect(max((len(flow.offer.template) // 2 for flow in flows), default=0) or 60)
+        port.expect(max((longest_arriving(flow.offer) for flow in flows), default=0) or 60)
+        self._arriving = [arriving_frames(flow.offer) for flow in flows]
         self._overruns_before = port.overruns()
 
     def start(self, now_ns: int) -> None:
@@ -63,7 +64,11 @@ class Inbox:
             left -= len(arrived.octets)
             self._port.release()
         self._overruns_before = self._port.overruns()
-        self._checker = Checker([(flow.offer.flow, template(flow.offer)) for flow in self.flows], now_ns)
+        self._checker = Checker(
+            [(flow.offer.flow, arriving) for flow, arriving in zip(self.flows, self._arriving, strict=True)],
+            now_ns,
+            [flow.tracker.unwrap for flow in self.flows],
+        )
 
     def drain(self) -> int:
         """Take one batch; return how many frames it had."""

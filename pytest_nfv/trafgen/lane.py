@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from pytest_nfv.model.offer import FlowOffer
-from pytest_nfv.rings.port import U8, Port
+from pytest_nfv.rings.frames import in_turn
+from pytest_nfv.rings.port import Port
 from pytest_nfv.trafgen.pacing import Pacer
 from pytest_nfv.trafgen.signature import Numbering
-
-
-def template(flow: FlowOffer) -> U8:
-    """Return the flow's frame as octets."""
-    return np.frombuffer(bytes.fromhex(flow.template), np.uint8)
+from pytest_nfv.trafgen.tables import sent_frames
 
 
 class Lane:
@@ -30,7 +25,7 @@ class Lane:
         self._port = port
         self._flows = tuple(flows)
         self._burst = max(1, burst)
-        port.prepare(np.stack([template(flow) for flow in flows]))
+        port.prepare(in_turn([sent_frames(flow) for flow in flows]))
         self._numbering = Numbering(tuple(flow.flow for flow in flows), port.burst_max)
         self.rate_pps = sum(flow.rate_pps for flow in flows)
         self.position = 0

@@ -8,7 +8,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pytest_nfv.errors import ConfigurationError
-from pytest_nfv.model.offer import LEARNING_FLOW, ROLES, SIGNATURE_OCTETS, FlowOffer, Offer, PortSpec
+from pytest_nfv.model.offer import (
+    CYCLE_MAX,
+    LEARNING_FLOW,
+    ROLES,
+    SIGNATURE_OCTETS,
+    TUPLES_MAX,
+    FlowOffer,
+    Offer,
+    PortSpec,
+)
 
 OPS = ("open", "learn", "floor", "offer", "finish", "abort", "close")
 LINE_OCTETS_MAX = 16 << 20
@@ -75,7 +84,7 @@ def read_offer(request: Mapping[str, Any], ports: int, template_min: int = _TEMP
             raise ConfigurationError(f"{name} {getattr(offer, name)!r}: accepted: true, false")
     for flow in offer.flows:
         _check_flow(flow, ports, offer.role)
-        _check_template(flow, template_min)
+        _check_frames(flow, template_min)
     numbers = [flow.flow for flow in offer.flows]
     if len(set(numbers)) < len(numbers):
         raise ConfigurationError(f"flow numbers {numbers}: accepted: each once")
@@ -104,15 +113,31 @@ def _check_flow(flow: FlowOffer, ports: int, role: str) -> None:
         raise ConfigurationError(f"{name}: frames {flow.frames!r}: accepted: a whole number from 1 on")
 
 
-def _check_template(flow: FlowOffer, least: int) -> None:
+def _check_frames(flow: FlowOffer, least: int) -> None:
     name = f"flow {flow.flow!r}"
-    try:
-        octets = len(bytes.fromhex(flow.template))
-    except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"{name}: template is not hex ({error})") from error
-    if octets < least or len(flow.template) != 2 * octets:
+    for shape in flow.shapes:
+        _check_template(name, "template", shape.template, least)
+        if shape.expected != "":
+            _check_template(name, "expected", shape.expected, least)
+    if not _whole(flow.tuples, 1) or flow.tuples > TUPLES_MAX:
+        raise ConfigurationError(f"{name}: tuples {flow.tuples!r}: accepted: 1 to {TUPLES_MAX:,}")
+    shapes, places = len(flow.shapes), flow.cycle or (0,) * len(flow.shapes)
+    if len(places) > CYCLE_MAX or any(not _whole(place, 0) or place >= shapes for place in places):
         raise ConfigurationError(
-            f"{name}: template of {octets} octets: accepted: {least} and more, without FCS and blanks, "
+            f"{name}: cycle of {len(places)}: accepted: up to {CYCLE_MAX:,} numbers of its {shapes} shapes, from 0"
+        )
+    if flow.others and not flow.cycle:
+        raise ConfigurationError(f"{name}: {shapes} shapes and no cycle; accepted: a cycle that says their order")
+
+
+def _check_template(name: str, what: str, text: str, least: int) -> None:
+    try:
+        octets = len(bytes.fromhex(text))
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"{name}: {what} is not hex ({error})") from error
+    if octets < least or len(text) != 2 * octets:
+        raise ConfigurationError(
+            f"{name}: {what} of {octets} octets: accepted: {least} and more, without FCS and blanks, "
             f"{SIGNATURE_OCTETS} of them for the signature"
         )
 

@@ -15,6 +15,7 @@ from pytest_nfv.errors import ConfigurationError, GeneratorError
 from pytest_nfv.hosts import kernel, userns
 from pytest_nfv.model.offer import PortSpec
 from pytest_nfv.rings.af_packet import AfPacketPort
+from pytest_nfv.rings.frames import Frames
 from pytest_nfv.rings.loopback import LoopbackPort
 from pytest_nfv.rings.port import Port
 from pytest_nfv.rings.table import open_ports
@@ -183,6 +184,36 @@ def test_frames_arrive_whole_in_order_and_by_turns(pair: Pair, octets: int, coun
         assert send(here, first, some) == 0
         assert collect(there, some) == expected(rows, first, some)
     assert there.receive(10) is None
+
+
+SIZES = (60, 61, 590, 1514)
+TABLES = {"sizes": (4, 1), "sizes in a long cycle": (7, 1), "varied": (1, 50), "sizes and varied": (8, 37)}
+
+
+@pytest.mark.parametrize(("period", "varied"), TABLES.values(), ids=TABLES)
+def test_a_table_arrives_frame_by_frame(pair: Pair, period: int, varied: int) -> None:
+    here, there = pair
+    each = [templates(1, SIZES[place % len(SIZES)] if period > 1 else 60)[0] for place in range(period)]
+    for place, one in enumerate(each):
+        one[20] = place
+    table = Frames.mixed(each)
+    rows = np.random.default_rng(1).integers(0, 256, (varied, 16)).astype(np.uint8)
+    if varied > 1:
+        table = table.varying(rows, np.full(period, 22))
+    here.prepare(table)
+    there.expect(max(SIZES))
+
+    def due(number: int) -> bytes:
+        body = each[number % period].copy()
+        if varied > 1:
+            body[22:38] = rows[number % varied]
+        return bytes(body[:-16].tobytes() + np.array([number, 77], np.uint64).tobytes())
+
+    sent = 0
+    for some in (1, 9, 200, 700, 300, 64, 900):
+        assert send(here, sent, some) == 0
+        assert collect(there, some) == [due(number) for number in range(sent, sent + some)]
+        sent += some
 
 
 def test_both_ends_send(pair: Pair) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from pytest_nfv.errors import ConfigurationError, GeneratorError
 from pytest_nfv.model.offer import PortSpec
+from pytest_nfv.rings.frames import Frames, Prepared
 from pytest_nfv.rings.memory import SharedMemory
 from pytest_nfv.rings.rendezvous import Rendezvous
 from pytest_nfv.rings.spread import Spread
@@ -138,8 +139,8 @@ class Recorder:
     def __init__(self, room: int) -> None:
         self.room, self.sent, self.templates = room, list[int](), np.zeros(0, np.uint8)
 
-    def prepare(self, templates: np.ndarray) -> None:
-        self.templates = templates[:, 0]
+    def prepare(self, frames: Prepared) -> None:
+        self.templates = Frames.of(frames).templates[:, 0]
 
     def reserve(self, count: int) -> np.ndarray:
         self.words = np.zeros((min(count, 3), 2), np.uint64)

@@ -11,8 +11,9 @@ import pytest
 from pytest_nfv.errors import ConfigurationError
 from pytest_nfv.model.offer import FlowOffer, Offer, Report
 from pytest_nfv.model.trial import Direction, FlowCounts
+from pytest_nfv.rings.frames import Prepared
 from pytest_nfv.rings.loopback import LoopbackPort
-from pytest_nfv.rings.port import U8, U64, Arrived, Port
+from pytest_nfv.rings.port import U64, Arrived, Port
 from pytest_nfv.trafgen.engine import Trial, learn, learning_frame
 
 RATE = 50_000.0
@@ -45,8 +46,8 @@ class FaultyPort:
     def receive_slots(self) -> int:
         return self.port.receive_slots
 
-    def prepare(self, templates: U8) -> None:
-        self.port.prepare(templates)
+    def prepare(self, frames: Prepared) -> None:
+        self.port.prepare(frames)
 
     def expect(self, octets: int) -> None:
         self.port.expect(octets)
