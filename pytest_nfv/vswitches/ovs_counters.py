@@ -14,6 +14,7 @@ _COUNT = re.compile(r"(\w+)=(\d+)")
 _PMD = re.compile(r"^pmd thread numa_id \d+ core_id (\d+):")
 _CYCLES = re.compile(r"^\s+(idle|processing) cycles: (\d+)")
 _LEARNED = re.compile(r"^\s*(\S+)\s+\d+\s+([0-9a-f]{2}(?::[0-9a-f]{2}){5})\s")
+_RULE = re.compile(r"\bn_packets=(\d+),.*\bin_port=\"?(\w+)")
 _SOCKET = re.compile(r"\*:(\S+)\s.*?skmem:\(.*?\bd(\d+)\)", re.DOTALL)
 
 
@@ -74,6 +75,14 @@ def _stats(lines: list[str]) -> PortStats:
         tx_drop=tx.get("drop", 0),
         custom=custom,
     )
+
+
+def rule_packets(text: str) -> dict[str, int]:
+    """Read `ovs-ofctl dump-flows`: frames that came in at each port, by its OpenFlow number."""
+    packets: dict[str, int] = {}
+    for count, port in _RULE.findall(text):
+        packets[port] = packets.get(port, 0) + int(count)
+    return packets
 
 
 def _counts(line: str) -> dict[str, int]:

@@ -20,7 +20,7 @@ from pytest_nfv.errors import CommandError, DeploymentError
 from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.protocol import Host, Process
 from pytest_nfv.vswitches import ovs_programs
-from pytest_nfv.vswitches.ovs_counters import PortStats, port_stats
+from pytest_nfv.vswitches.ovs_counters import PortStats, port_stats, rule_packets
 
 BRIDGE = "br0"
 START_S = 30.0
@@ -169,6 +169,18 @@ class Daemons:
             DeploymentError: ovs-vswitchd has ended, or does not answer.
         """
         return port_stats(self._openflow("dump-ports"))
+
+    def rule_packets(self) -> dict[str, int]:
+        """Return how many frames came in at each port, by its OpenFlow number, as the rules count them.
+
+        OVS adds its megaflows' counts to the rules' twice a second: one round may be under way, the next has all.
+
+        Raises:
+            DeploymentError: ovs-vswitchd has ended, or does not answer.
+        """
+        for _ in range(2):
+            self.ask("revalidator/wait")
+        return rule_packets(self._openflow("dump-flows"))
 
     def threads(self) -> dict[int, str]:
         """Return all threads of both daemons, id to name; a name that two have gets the id behind it."""

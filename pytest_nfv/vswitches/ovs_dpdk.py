@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from pytest_nfv.errors import CapabilityMissing, DeploymentError
@@ -25,6 +26,7 @@ from pytest_nfv.hosts.namespace import NamespaceHost
 from pytest_nfv.hosts.protocol import Host
 from pytest_nfv.model.offer import PortSpec
 from pytest_nfv.vswitches import ovs_counters, ovs_programs
+from pytest_nfv.vswitches.ovs_counters import PortStats
 from pytest_nfv.vswitches.ovs_daemons import BRIDGE, Daemons
 from pytest_nfv.vswitches.ovs_priority import may_prefer, prefer, prefer_session
 from pytest_nfv.vswitches.ovs_rules import flow_rules, openflow_port
@@ -32,9 +34,6 @@ from pytest_nfv.vswitches.ovs_settings import DatapathSettings, VhostSettings, r
 from pytest_nfv.vswitches.protocol import PollCycles, PortCounters
 
 PACKAGE = "openvswitch-switch-dpdk"
-MEMORY_MIB = 256
-"""Of DPDK, for packet buffers in the main: OVS takes 65,536 of some 3 kB for an MTU of 1500, 16,384 for 9000."""
-
 _RINGS_MIB = 48  # of the generator for each queue pair, so that its rings lie on huge pages too
 _GENERATOR_MAC = "02:6e:00:00:00"
 
@@ -102,7 +101,7 @@ class OvsDpdk:
     def _start(self, ports: int, mtu: int, cores: Sequence[int], rules: Sequence[str]) -> None:
         host = self._lab.host
         program, _ = ovs_programs.find(host, self.name, ovs_programs.WITH_DPDK, dpdk=True, package=PACKAGE)
-        memory, notes = self._memory(ports)
+        memory, notes = self._memory(ports, mtu)
         self._device = device = self._lab.namespace("dut")
         self._daemons = daemons = Daemons(self.name, self._lab, device, cores)
         self._ports = ports
@@ -116,25 +115,27 @@ class OvsDpdk:
         refused = may_prefer(self._polling())
         self.notes = (*device.notes, *notes, *refused)
 
-    def _memory(self, ports: int) -> tuple[dict[str, str], list[str]]:
+    def _memory(self, ports: int, mtu: int) -> tuple[dict[str, str], list[str]]:
         """Return DPDK's memory as `other_config` keys, and notes.
 
+        Each port has buffers of its own, exactly as many as OVS wants: of the shared ones it tries to get 262,144
+        first, and while that attempt fails, a port that is being connected finds no memory and is refused.
         OVS itself adds `--in-memory`, which leaves no files behind, unless `--legacy-mem` is there, which DPDK
         wants with `--no-huge`.
         """
         common = f"--no-pci --no-telemetry --iova-mode=va --file-prefix={self._lab.run_id}"
-        enough, _ = self._lab.huge_pages(MEMORY_MIB + _RINGS_MIB * ports * self._vhost.queues)
+        size = _memory_mib(ports, mtu, self._vhost.queues)
+        config = {"per-port-memory": "true", "dpdk-extra": common}
+        enough, _ = self._lab.huge_pages(size + _RINGS_MIB * ports * self._vhost.queues)
         why = ""
         if not enough:
-            enough, why = self._lab.huge_pages(MEMORY_MIB)
+            enough, why = self._lab.huge_pages(size)
         if enough:
-            size = str(MEMORY_MIB)
-            return {"dpdk-socket-mem": size, "dpdk-socket-limit": size, "dpdk-extra": common}, []
-        if _free_mib() < 2 * MEMORY_MIB:
-            raise CapabilityMissing(self.name, why, f"give the machine {2 * MEMORY_MIB} MiB of free memory")
-        return {"dpdk-extra": f"{common} --no-huge --legacy-mem -m {MEMORY_MIB}"}, [
-            f"no huge pages for DPDK: {why}"
-        ]
+            return config | {"dpdk-socket-mem": str(size), "dpdk-socket-limit": str(size)}, []
+        if _free_mib() < 2 * size:
+            raise CapabilityMissing(self.name, why, f"give the machine {2 * size} MiB of free memory")
+        plain = {"dpdk-extra": f"{common} --no-huge --legacy-mem -m {size}"}
+        return config | plain, [f"no huge pages for DPDK: {why}"]
 
     def _bridge(self, ports: int, mtu: int, cores: Sequence[int]) -> list[str]:
         words: list[str] = []
@@ -167,10 +168,9 @@ class OvsDpdk:
         """Whether frames have come in at `port`, and, with rules `normal`, OVS knows that `address` is there."""
         daemons = self._started()
         if port not in self._polled:
-            stats = daemons.ports().get(str(openflow_port(port)))
-            if stats is None or not stats.rx:
+            self._polled |= {one for one, stats in self._stats().items() if stats.rx}
+            if port not in self._polled:
                 return False
-            self._polled.add(port)
             if len(self._polled) == self._ports:
                 prefer(self._polling())
         if self._datapath.rules != "normal":
@@ -178,13 +178,28 @@ class OvsDpdk:
         known = ovs_counters.learned_addresses(daemons.ask("fdb/show", BRIDGE))
         return known.get(address.lower()) == str(openflow_port(port))
 
+    def _stats(self) -> dict[int, PortStats]:
+        """Return the counters of every port that somebody is connected to.
+
+        OVS 3.1 has none of sockets that it serves itself, but for its own drops (it does not ask DPDK's vhost
+        library to count): there, rules tell what came in at each port, and what went out is what came in at the
+        pair's other port less the drops.
+        """
+        daemons = self._started()
+        found = daemons.ports()
+        stats = {port: found.get(str(openflow_port(port)), PortStats()) for port in range(self._ports)}
+        if self._vhost.vhost == "server" and not any(one.connected for one in stats.values()):
+            came = daemons.rule_packets()
+            stats = {port: _by_rules(port, one, came) for port, one in stats.items()}
+        return {port: one for port, one in stats.items() if one.connected}
+
     def counters(self) -> tuple[PortCounters, ...]:
         """Read every port. A frame that found OVS's ring full was refused: only the generator knows of it."""
-        found = self._started().ports()
+        found = self._stats()
         counters = []
         for port in range(self._ports):
-            name, stats = self._port(port), found.get(str(openflow_port(port)))
-            if stats is None or not stats.connected:
+            name, stats = self._port(port), found.get(port)
+            if stats is None:
                 raise DeploymentError(f"{self.name}: port {name}: nobody is connected to {self._socket(port)}")
             counters.append(
                 PortCounters(
@@ -237,6 +252,22 @@ class OvsDpdk:
             daemons.stop()
         if device is not None:
             self._lab.remove(device)
+
+
+def _by_rules(port: int, stats: PortStats, came: Mapping[str, int]) -> PortStats:
+    there = came.get(str(openflow_port(port ^ 1)), 0)
+    dropped = sum(stats.drops("tx").values())
+    return replace(stats, connected=True, rx=came.get(str(openflow_port(port)), 0), tx=max(0, there - dropped))
+
+
+def _memory_mib(ports: int, mtu: int, queues: int) -> int:
+    """Return what DPDK needs: 16,384 buffers a port and those that its queues can hold, and 64 MiB for the rest.
+
+    A buffer holds a frame and DPDK's headroom, in steps of 1 kB, and some 1 kB of OVS's own account of it.
+    """
+    buffers = 16_384 + queues * (2048 + 2048 + 32)
+    octets = -(-(mtu + 22 + 128) // 1024) * 1024 + 1024
+    return 64 + ports * (buffers * octets // (1 << 20) + 1)
 
 
 def _free_mib() -> int:

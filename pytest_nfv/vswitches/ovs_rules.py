@@ -25,7 +25,7 @@ def flow_rules(rules: str, ports: int) -> tuple[str, ...]:
         ConfigurationError: an odd number of ports, but for `normal`.
     """
     if rules == "normal":
-        return ("actions=NORMAL",)
+        return tuple(f"in_port={openflow_port(port)},actions=NORMAL" for port in range(ports))  # counted by port
     if ports % 2:
         raise ConfigurationError(f"rules {rules!r} with {ports} ports: accepted: pairs of ports")
     made: list[str] = []

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from pytest_nfv.vswitches.ovs_counters import learned_addresses, poll_cycles, port_stats, socket_drops
+from pytest_nfv.vswitches.ovs_counters import (
+    learned_addresses,
+    poll_cycles,
+    port_stats,
+    rule_packets,
+    socket_drops,
+)
 from pytest_nfv.vswitches.protocol import PollCycles
 
 DUMP_PORTS = """\
@@ -39,6 +45,12 @@ pmd thread numa_id 0 core_id 12:
 main thread:
   packets received: 440811
   avg. packets per output batch: 20.22
+"""
+
+FLOWS = """\
+ cookie=0x0, duration=3.881s, n_packets=225, n_bytes=13500, idle_age=0, priority=1,in_port=1 actions=output:2
+ cookie=0x0, duration=3.881s, table=0, n_packets=5, n_bytes=300, priority=10,udp,in_port=1 actions=output:2
+ cookie=0x0, duration=3.875s, table=0, n_packets=7, n_bytes=420, idle_age=0, priority=1,in_port=2 actions=output:1
 """
 
 FDB = """\
@@ -87,3 +99,7 @@ def test_learned_addresses_and_where() -> None:
 def test_frames_that_no_socket_buffer_had_room_for() -> None:
     assert socket_drops(SOCKETS) == {"s0-lleu137": 5548, "s1-lleu137": 5615}
     assert socket_drops("") == {}
+
+
+def test_rules_tell_what_came_in_at_each_port() -> None:
+    assert rule_packets(FLOWS) == {"1": 230, "2": 7}

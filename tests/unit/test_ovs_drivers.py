@@ -19,7 +19,7 @@ from pytest_nfv.vswitches.ovs_dpdk import OvsDpdk
 from pytest_nfv.vswitches.ovs_priority import NICE, may_prefer, prefer, prefer_session
 from pytest_nfv.vswitches.protocol import PollCycles
 from pytest_nfv.vswitches.table import driver
-from tests.unit.test_ovs_counters import DUMP_PORTS, FDB, PMD_STATS, SOCKETS
+from tests.unit.test_ovs_counters import DUMP_PORTS, FDB, FLOWS, PMD_STATS, SOCKETS
 
 VERSION = "ovs-vswitchd (Open vSwitch) 3.1.0\nDPDK 22.11.11\n"
 
@@ -163,7 +163,7 @@ def test_everything_of_dpdk_and_ovs_is_the_runs_own(lab: FakeLab) -> None:
     said = lab.host.configured()
     assert 'other_config:pmd-cpu-mask="0x1"' in said
     assert "--no-pci --no-telemetry --iova-mode=va --file-prefix=run01" in said
-    assert 'other_config:dpdk-socket-limit="256"' in said
+    assert 'other_config:dpdk-socket-limit="186"' in said
     assert f'type=dpdkvhostuserclient options:vhost-server-path="{folder}/v1"' in said
     assert "pmd-rxq-affinity" not in said
     assert [spec.kind for spec in specs] == ["vhost_user"] * 2
@@ -189,14 +189,14 @@ def test_without_huge_pages_dpdk_takes_plain_memory_and_says_so(lab: FakeLab) ->
     lab.huge_mib = 0
     switch = dpdk(lab)
     switch.start(2, 1500, [0])
-    assert "--no-huge --legacy-mem -m 256" in lab.host.configured()
-    assert switch.notes == ("no huge pages for DPDK: 256 MiB of huge pages are not free",)
+    assert "--no-huge --legacy-mem -m 186" in lab.host.configured()
+    assert switch.notes == ("no huge pages for DPDK: 186 MiB of huge pages are not free",)
 
 
 def test_without_any_room_it_cannot_run_here(lab: FakeLab, monkeypatch: pytest.MonkeyPatch) -> None:
     lab.huge_mib = 0
     monkeypatch.setattr("pytest_nfv.vswitches.ovs_dpdk._free_mib", lambda: 300)
-    with pytest.raises(CapabilityMissing, match="huge pages are not free; give the machine 512 MiB"):
+    with pytest.raises(CapabilityMissing, match="huge pages are not free; give the machine 372 MiB"):
         dpdk(lab).start(2, 1500, [0])
 
 
@@ -245,6 +245,16 @@ def test_counters_name_the_refused_and_the_dropped(lab: FakeLab) -> None:
     assert first.tx_drops["ovs_tx_failure_drops"] == 40
     assert first.refused_as == "vhost ring full"
     assert second.rx_frames == 5
+
+
+def test_ports_that_ovs_serves_are_counted_by_rules(lab: FakeLab) -> None:
+    switch = dpdk(lab, vhost="server")
+    switch.start(2, 1500, [0])
+    lab.host.answers |= {"dump-ports": DUMP_PORTS.replace("pkts=131", "pkts=?"), "dump-flows": FLOWS}
+    first, second = switch.counters()
+    assert (first.rx_frames, second.rx_frames, second.tx_frames) == (230, 7, 230)
+    assert first.tx_frames == 0  # 7 less than the 41 dropped: never below none
+    assert first.tx_drops["ovs_tx_failure_drops"] == 40
 
 
 def test_a_port_is_known_once_frames_came_in_there(lab: FakeLab) -> None:

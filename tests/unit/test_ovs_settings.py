@@ -61,7 +61,7 @@ def test_rules_join_the_ports_of_a_pair_both_ways() -> None:
         "priority=1,in_port=3,actions=output:4",
         "priority=1,in_port=4,actions=output:3",
     )
-    assert flow_rules("normal", 3) == ("actions=NORMAL",)
+    assert flow_rules("normal", 1) == ("in_port=1,actions=NORMAL",)
     with pytest.raises(ConfigurationError, match="rules 'port' with 3 ports: accepted: pairs"):
         flow_rules("port", 3)
 
