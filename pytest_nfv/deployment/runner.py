@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from pytest_nfv.deployment.arrivals import as_they_arrive
 from pytest_nfv.deployment.calibration import Floor, latency_every
 from pytest_nfv.deployment.deploy import Deployment
 from pytest_nfv.deployment.hops import waterfall
@@ -114,7 +115,8 @@ class TrialRunner:
         accounts.start()
         try:
             report = generator.offer(
-                self._offer(spec), lambda at, sent, got: self._observer.trial_progress(spec, at, sent, got)
+                as_they_arrive(self._offer(spec), switch.forwarded),
+                lambda at, sent, got: self._observer.trial_progress(spec, at, sent, got),
             )
         except GeneratorError:
             switch.check()  # a dead switch is the better explanation of a generator that lost its port
