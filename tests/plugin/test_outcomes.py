@@ -212,7 +212,7 @@ def test_a_wrong_marker_stops_the_run_before_it_starts(run: Run, marker: str, sa
         ("deploy(P2P(vswitch)).throughput(frame_size=64) > 400", "cannot compare"),
         ("deploy('P2P')", "accepted: a topology"),
         ("deploy(P2P)", "accepted: a topology"),
-        ("deploy(P2P('ovz'))", "vSwitch 'ovz': accepted: linux-bridge"),
+        ("deploy(P2P('ovz'))", "vSwitch 'ovz': accepted: basicfwd, linux-bridge"),
         ("deploy(P2P(vswitch)).sustains(1 * kpps, frame_size=64, burst='x')", "burst 'x': accepted"),
         ("deploy(P2P(vswitch)).sustains(1 * kpps, frame_size=64, frame=b'x')", "accepted"),
         (
