@@ -11,10 +11,10 @@ COMMAND = "dpdk-testpmd"
 _MBUFS = 16_384
 _HEADROOM, _ETHERNET_OCTETS = 128, 18 + 4
 _MBUF_OCTETS_MIN = 2176  # DPDK's own default: 2,048 and the headroom
-_MBUF_OVERHEAD = 256  # the buffer's own header and the pool's
+_MBUF_OVERHEAD = 512  # the buffer's own header, the pool's, and what alignment costs
 _UMEM_SLOTS = 2048  # what net_af_xdp has in a ring where nothing else is told
 _XDP_HEADROOM = 256
-_OTHER_MIB = 64
+_OTHER_MIB = 160
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ def test_a_forwarding_thread_a_core() -> None:
 
 def test_without_huge_pages_memory_is_asked_for_at_once() -> None:
     text = line({}, huge=False)
-    assert "--no-huge --no-shconf -m 102 " in text
+    assert "--no-huge --no-shconf -m 202 " in text
     assert "--in-memory" not in text
 
 

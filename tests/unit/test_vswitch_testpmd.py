@@ -264,7 +264,7 @@ def test_af_xdp_counts_each_frame_once(lab: FakeLab) -> None:
 
 
 def test_af_xdp_needs_more_than_a_user_namespaces_root_and_frames_of_a_page(lab: FakeLab) -> None:
-    with pytest.raises(ConfigurationError, match=r"mtu 9000: accepted with ports=af_xdp: up to 3498"):
+    with pytest.raises(ConfigurationError, match=r"mtu 9000: accepted with ports=af_xdp: up to 3000"):
         switch_of(lab, ports="af_xdp").start(2, 9000, [0])
     lab.rootless = True
     with pytest.raises(CapabilityMissing, match=r"bpf\(2\).*run as root") as caught:
