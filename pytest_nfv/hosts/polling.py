@@ -8,7 +8,7 @@ weight of an ordinary thread.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,17 +26,43 @@ def threads_of(pid: int, proc: Path = Path("/proc")) -> dict[int, str]:
     return found
 
 
-def prefer(tids: Iterable[int]) -> str:
-    """Give threads the best nice value; return why not, or empty.
+def prefer(threads: Mapping[int, str], nice: int = NICE) -> tuple[str, ...]:
+    """Give threads (id to name) a nice value; return which were not let, and why.
 
-    All threads of a switch get it, those for control too: one of these, at an ordinary nice value beside a thread
-    that spins, would wait for a quarter of a second to answer.
+    Control threads beside one that spins need it, too: at an ordinary nice value they wait for a quarter of a
+    second to answer.
     """
-    for tid in tids:
+    notes = []
+    for tid, name in threads.items():
         try:
-            os.setpriority(os.PRIO_PROCESS, tid, NICE)
+            os.setpriority(os.PRIO_PROCESS, tid, nice)
         except ProcessLookupError:
-            continue  # ended meanwhile
+            continue  # it has ended meanwhile
         except PermissionError as error:
-            return f"nice value {NICE} not permitted ({error.strerror})"
-    return ""
+            notes.append(f"{name} has no priority on its core ({error.strerror})")
+    return tuple(notes)
+
+
+def may_prefer(threads: Mapping[int, str]) -> tuple[str, ...]:
+    """Try it, and put each thread back to what it was; return which are not let, and why."""
+    before = {}
+    for tid in threads:
+        with suppress(ProcessLookupError):
+            before[tid] = os.getpriority(os.PRIO_PROCESS, tid)
+    notes = prefer(threads)
+    for tid, nice in before.items():
+        prefer({tid: threads[tid]}, nice)
+    return notes
+
+
+def prefer_session(pid: int, proc: Path = Path("/proc")) -> bool:
+    """Give the session of a process the same; return whether there is such a thing here.
+
+    With `sched_autogroup_enabled`, the kernel shares a core between sessions first, and a thread's nice value
+    counts among its own session's threads only (sched(7)). Each process of a run has a session of its own.
+    """
+    try:
+        (proc / str(pid) / "autogroup").write_text(f"{NICE}\n")
+    except OSError:
+        return False  # no autogroups in this kernel, or not permitted: the thread's own note says so then
+    return True

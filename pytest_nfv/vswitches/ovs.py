@@ -30,11 +30,11 @@ from pytest_nfv.errors import CapabilityMissing, CommandError, DeploymentError
 from pytest_nfv.hosts import probe, userns
 from pytest_nfv.hosts.lab import Lab, LinkState, VethEnd
 from pytest_nfv.hosts.namespace import NamespaceHost
+from pytest_nfv.hosts.polling import prefer, prefer_session
 from pytest_nfv.hosts.protocol import Host
 from pytest_nfv.model.offer import PortSpec
 from pytest_nfv.vswitches import ovs_counters, ovs_programs
 from pytest_nfv.vswitches.ovs_daemons import BRIDGE, Daemons
-from pytest_nfv.vswitches.ovs_priority import prefer, prefer_session
 from pytest_nfv.vswitches.ovs_rules import flow_rules, openflow_port
 from pytest_nfv.vswitches.ovs_settings import DatapathSettings, refuse_unknown
 from pytest_nfv.vswitches.protocol import PollCycles, PortCounters

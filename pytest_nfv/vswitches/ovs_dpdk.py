@@ -23,12 +23,12 @@ from typing import ClassVar
 from pytest_nfv.errors import CapabilityMissing, DeploymentError
 from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.namespace import NamespaceHost
+from pytest_nfv.hosts.polling import may_prefer, prefer, prefer_session
 from pytest_nfv.hosts.protocol import Host
 from pytest_nfv.model.offer import PortSpec
 from pytest_nfv.vswitches import ovs_counters, ovs_programs
 from pytest_nfv.vswitches.ovs_counters import PortStats
 from pytest_nfv.vswitches.ovs_daemons import BRIDGE, Daemons
-from pytest_nfv.vswitches.ovs_priority import may_prefer, prefer, prefer_session
 from pytest_nfv.vswitches.ovs_rules import flow_rules, openflow_port
 from pytest_nfv.vswitches.ovs_settings import DatapathSettings, VhostSettings, refuse_unknown
 from pytest_nfv.vswitches.protocol import PollCycles, PortCounters

@@ -22,7 +22,7 @@ from typing import ClassVar
 
 from pytest_nfv.errors import CapabilityMissing, CommandError, ConfigurationError, DeploymentError
 from pytest_nfv.hosts.lab import Lab
-from pytest_nfv.hosts.polling import prefer, threads_of
+from pytest_nfv.hosts.polling import prefer, prefer_session, threads_of
 from pytest_nfv.hosts.protocol import Host, Process
 from pytest_nfv.model.offer import PortSpec
 from pytest_nfv.vswitches import testpmd_ports
@@ -133,9 +133,8 @@ class Testpmd:
         self._addresses = addresses(self._console.greeting())
         self._console.ask("start")
         self._started_s = time.monotonic()
-        refused = prefer(threads_of(self._process.pid))
-        notes += [f"{self.name} has no priority on its core: {refused}"] if refused else []
-        self.notes = (*notes, *made.pin(cores))
+        prefer_session(self._process.pid)
+        self.notes = (*notes, *prefer(threads_of(self._process.pid)), *made.pin(cores))
         return made.specs
 
     def _pages(self, mebibytes: int) -> tuple[bool, list[str]]:

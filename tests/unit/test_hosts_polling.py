@@ -44,6 +44,30 @@ def test_prefer_passes_over_what_ended_and_says_what_is_forbidden(monkeypatch: p
             raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(os, "setpriority", setpriority)
-    assert polling.prefer([1, 2]) == ""
+    assert polling.prefer({1: "a", 2: "b"}) == ()
     assert asked == [(os.PRIO_PROCESS, 1, -20), (os.PRIO_PROCESS, 2, -20)]
-    assert polling.prefer([2, 3]) == "nice value -20 not permitted (Permission denied)"
+    assert polling.prefer({2: "b", 3: "c"}) == ("c has no priority on its core (Permission denied)",)
+
+
+def test_priority_that_is_refused_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    nice: dict[int, int] = {7: 0, 8: 0}
+
+    def set_nice(_: int, tid: int, value: int) -> None:
+        if tid == 8 and value < nice[tid]:
+            raise PermissionError(13, "Permission denied")
+        nice[tid] = value
+
+    monkeypatch.setattr(os, "setpriority", set_nice)
+    monkeypatch.setattr(os, "getpriority", lambda _, tid: nice[tid])
+    assert polling.may_prefer({7: "a", 8: "b"}) == ("b has no priority on its core (Permission denied)",)
+    assert nice == {7: 0, 8: 0}
+    polling.prefer({7: "a"})
+    assert nice[7] == polling.NICE
+
+
+def test_a_session_is_preferred_where_the_kernel_has_such_a_thing(tmp_path: Path) -> None:
+    assert not polling.prefer_session(7, tmp_path)
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "autogroup").write_text("/autogroup-12116 nice 0\n")
+    assert polling.prefer_session(7, tmp_path)
+    assert (tmp_path / "7" / "autogroup").read_text() == f"{polling.NICE}\n"

@@ -16,7 +16,6 @@ from pytest_nfv.hosts.protocol import Completed
 from pytest_nfv.vswitches import ovs_daemons, ovs_programs
 from pytest_nfv.vswitches.ovs import Ovs
 from pytest_nfv.vswitches.ovs_dpdk import OvsDpdk
-from pytest_nfv.vswitches.ovs_priority import NICE, may_prefer, prefer, prefer_session
 from pytest_nfv.vswitches.protocol import PollCycles
 from pytest_nfv.vswitches.table import driver
 from tests.unit.test_ovs_counters import DUMP_PORTS, FDB, FLOWS, PMD_STATS, SOCKETS
@@ -367,30 +366,6 @@ def test_probe_says_what_to_install(lab: FakeLab) -> None:
     lab.host.version = ""
     with pytest.raises(CapabilityMissing, match=r"ovs: no /usr/sbin/ovsdb-server .* install openvswitch-switch"):
         Ovs.probe(cast(Any, lab.host))
-
-
-def test_priority_that_is_refused_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
-    nice: dict[int, int] = {7: 0, 8: 0}
-
-    def set_nice(_: int, tid: int, value: int) -> None:
-        if tid == 8 and value < nice[tid]:
-            raise PermissionError(13, "Permission denied")
-        nice[tid] = value
-
-    monkeypatch.setattr(os, "setpriority", set_nice)
-    monkeypatch.setattr(os, "getpriority", lambda _, tid: nice[tid])
-    assert may_prefer({7: "a", 8: "b"}) == ("b has no priority on its core (Permission denied)",)
-    assert nice == {7: 0, 8: 0}
-    prefer({7: "a"})
-    assert nice[7] == NICE
-
-
-def test_a_session_is_preferred_where_the_kernel_has_such_a_thing(tmp_path: Path) -> None:
-    assert not prefer_session(7, tmp_path)
-    (tmp_path / "7").mkdir()
-    (tmp_path / "7" / "autogroup").write_text("/autogroup-12116 nice 0\n")
-    assert prefer_session(7, tmp_path)
-    assert (tmp_path / "7" / "autogroup").read_text() == f"{NICE}\n"
 
 
 def test_the_table_has_both() -> None:
