@@ -31,6 +31,7 @@ class Load:
         others: the same frames in further sizes, for each of `templates`.
         cycle: in which order the sizes come; empty where there is one.
         tuples: 5-tuples of each.
+        rewrite: every frame is written whole before it is sent.
     """
 
     frame_size: int
@@ -40,6 +41,7 @@ class Load:
     others: tuple[tuple[str, ...], ...] = ()
     cycle: tuple[int, ...] = ()
     tuples: int = 1
+    rewrite: bool = False
 
     def spec(self, rate_pps: float, duration_s: float) -> TrialSpec:
         """Return the trial of this load at a rate."""
@@ -149,6 +151,7 @@ class TrialRunner:
             latency_every=latency_every(spec.rate_pps),
             maximum=self._load.maximum,
             receiver_measured=self._deployment.applications,
+            rewrite=self._load.rewrite,
         )
 
 

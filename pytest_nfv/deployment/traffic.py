@@ -97,6 +97,7 @@ class Traffic:
         frame: Packet | Sequence[Packet] | None = None,
         flows: int = 1,
         burst: int = 0,
+        rewrite: bool = False,
         loss_ratio: float | str | None = None,
         goal: SearchGoal | None = None,
     ) -> Gate:
@@ -110,6 +111,8 @@ class Traffic:
                 counted apart, and share the rate.
             flows: 5-tuples that the frames of each direction (and packet) take turns with, up to 1,000,000.
             burst: frames sent back to back at a time (T20's B).
+            rewrite: write every frame whole before it is sent, as T20's applications do; the generator otherwise
+                writes only what differs from frame to frame. On arrival every octet is compared either way.
             loss_ratio: overrides the goal's.
             goal: overrides the options' and marker's.
 
@@ -122,7 +125,7 @@ class Traffic:
         if not target.pps:
             raise ConfigurationError("sustains(rate=0): accepted: a packet rate above 0, such as 400 * kpps")
         the_goal = self._goal(goal, loss_ratio)
-        ruling, trials = self._ruled(self._load(size, frame, flows, burst), target.pps, the_goal)
+        ruling, trials = self._ruled(self._load(size, frame, flows, burst, rewrite), target.pps, the_goal)
         result = Gate(self._subject(size, flows), the_goal, self._spoken(target, size), ruling, trials)
         self._measured(result)
         if ruling.verdict is Verdict.INVALID:
@@ -136,6 +139,7 @@ class Traffic:
         frame: Packet | Sequence[Packet] | None = None,
         flows: int = 1,
         burst: int = 0,
+        rewrite: bool = False,
         loss_ratio: float | str | None = None,
         goal: SearchGoal | None = None,
         method: str | None = None,
@@ -157,7 +161,7 @@ class Traffic:
         the_goal = self._goal(goal, loss_ratio)
         name = method or self._defaults.method
         procedure = search(name)
-        measurer = self._system.measurer(self._load(size, frame, flows, burst), self._observer)
+        measurer = self._system.measurer(self._load(size, frame, flows, burst, rewrite), self._observer)
         bounds = Bounds(floor_pps=ceiling.pps * SEARCH_FLOOR, ceiling_pps=ceiling.pps)
         found = procedure(measurer, bounds, the_goal, self._defaults.retry_invalid)
         result = Throughput(
@@ -184,6 +188,7 @@ class Traffic:
         frame: Packet | Sequence[Packet] | None = None,
         flows: int = 1,
         burst: int = 0,
+        rewrite: bool = False,
         duration: Duration | str | None = None,
         goal: SearchGoal | None = None,
         reference: Reference | None = None,
@@ -206,7 +211,7 @@ class Traffic:
         the_goal = goal or self._defaults.goal
         if duration is not None:
             the_goal = the_goal.lasting(Duration.of(duration).s)
-        load = replace(self._load(size, frame, flows, burst), maximum=True)
+        load = replace(self._load(size, frame, flows, burst, rewrite), maximum=True)
         measurer = self._system.measurer(load, self._observer)
         ruling, found_pps, trials = frmol.forwarding_rate(
             measurer, target.pps, the_goal, self._defaults.retry_invalid
@@ -233,6 +238,7 @@ class Traffic:
         frame: Packet | Sequence[Packet] | None = None,
         flows: int = 1,
         burst: int = 0,
+        rewrite: bool = False,
         duration: Duration | str | None = None,
     ) -> LatencyResult:
         """Measure latency at a load, from the generator's stamp to arrival, and beside it the generator's floor.
@@ -247,7 +253,7 @@ class Traffic:
         size = self._size(frame_size)
         target = PacketRate.of(rate)
         seconds = Duration.of(duration).s if duration is not None else self._defaults.goal.trial_duration_s
-        load = self._load(size, frame, flows, burst)
+        load = self._load(size, frame, flows, burst, rewrite)
         measurer = self._system.measurer(load, self._observer)
         floor = self._system.floor(load, target.pps, self._observer)
         trials: list[TrialResult] = []
@@ -318,8 +324,9 @@ class Traffic:
     def _spoken(self, rate: PacketRate, size: Sizes) -> PacketRate:
         return rate if rate.link is not None else rate.on(self._system.testbed.link, size)
 
-    def _load(self, size: Sizes, frame: Frame, flows: int, burst: int) -> Load:
-        return load_of(self._system.topology, self._system.addresses(), size, frame, flows, burst)
+    def _load(self, size: Sizes, frame: Frame, flows: int, burst: int, rewrite: bool) -> Load:
+        load = load_of(self._system.topology, self._system.addresses(), size, frame, flows, burst)
+        return replace(load, rewrite=rewrite)
 
     def _subject(self, size: Sizes, flows: int) -> Subject:
         testbed, topology = self._system.testbed, self._system.topology

@@ -103,6 +103,7 @@ class Offer:
         role: which half of the work is this generator's: `both`, `send`, or `receive` until it is told to finish.
         maximum: the load is a ceiling: offering less, as much as can be, is what is wanted.
         receiver_measured: the receiving end is part of what is measured: frames it has no room for are lost.
+        rewrite: write every frame whole before it is sent, as an application does that makes each anew.
     """
 
     flows: tuple[FlowOffer, ...]
@@ -113,6 +114,7 @@ class Offer:
     role: str = "both"
     maximum: bool = False
     receiver_measured: bool = False
+    rewrite: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -34,12 +34,14 @@ class Frames:
         octets: shape (P,), their lengths.
         varied: shape (N,), or None.
         at: shape (P,), where in each frame a row of `varied` goes, counted from the frame's first octet.
+        rewrite: every frame is written whole each time, as by an application that makes each anew.
     """
 
     templates: U8
     octets: I64
     varied: Rows | None = None
     at: I64 = field(default_factory=lambda: np.zeros(1, np.int64))
+    rewrite: bool = False
 
     @classmethod
     def of(cls, frames: Frames | U8) -> Frames:
@@ -60,7 +62,7 @@ class Frames:
 
     def varying(self, rows: U8, at: I64) -> Frames:
         """Return the same with rows, shape (N, w), written at `at`, shape (P,)."""
-        return Frames(self.templates, self.octets, as_rows(rows), at)
+        return replace(self, varied=as_rows(rows), at=at)
 
     @property
     def period(self) -> int:
@@ -90,17 +92,23 @@ class Frames:
         wide[:, lead:] = self.templates
         first = self.longest - self.octets
         wide[np.arange(self.period)[:, None], first[:, None] + np.arange(lead)] = header
-        return Frames(wide, self.octets + lead, self.varied, self.at + lead)
+        return replace(self, templates=wide, octets=self.octets + lead, at=self.at + lead)
 
     def every(self, first: int, step: int) -> Frames:
         """Return frames `first`, `first + step`, ... as a table of their own."""
         period = self.period // math.gcd(self.period, step)
         rows = (first + step * np.arange(period)) % self.period
         if self.varied is None:
-            return Frames(self.templates[rows], self.octets[rows])
+            return replace(self, templates=self.templates[rows], octets=self.octets[rows])
         count = len(self.varied)
         some = (first + step * np.arange(count // math.gcd(count, step))) % count
-        return Frames(self.templates[rows], self.octets[rows], self.varied[some], self.at[rows])
+        return replace(
+            self,
+            templates=self.templates[rows],
+            octets=self.octets[rows],
+            varied=self.varied[some],
+            at=self.at[rows],
+        )
 
 
 def in_turn(tables: Sequence[Frames]) -> Frames:
@@ -116,9 +124,10 @@ def in_turn(tables: Sequence[Frames]) -> Frames:
     octets = np.stack([table.octets for table in tables], axis=1).reshape(-1)
     varied = [table.varied for table in tables if table.varied is not None]
     if not varied:
-        return Frames(templates, octets)
+        return replace(tables[0], templates=templates, octets=octets)
     at = np.stack([table.at for table in tables], axis=1).reshape(-1)
-    return Frames(templates, octets, np.stack(varied, axis=1).reshape(-1), at)
+    rows = np.stack(varied, axis=1).reshape(-1)
+    return replace(tables[0], templates=templates, octets=octets, varied=rows, at=at)
 
 
 Prepared: TypeAlias = "Frames | U8"

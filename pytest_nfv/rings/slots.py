@@ -100,13 +100,14 @@ class RingSlots:
         for start, end in ((first, size), (0, first)):
             for slot in range(start, end, batch):
                 self._slots.write(slot, (slot - first) % size, min(batch, end - slot))
-        self._settled = self._one and not self._varies
+        self._rewrite = frames.rewrite
+        self._settled = self._one and not self._varies and not self._rewrite
 
     def ready(self, first: int, count: int) -> I64 | None:
         """Have the slots from `first` on hold the frames that are due; return their lengths if these changed."""
         if self._settled:
             return None
-        if not self._one and (self._stale or not self._fits):
+        if self._rewrite or (not self._one and (self._stale or not self._fits)):
             self._slots.write(first, self._turn, count)
             return None if self._alike else self._slots.octets(self._turn, count)
         if self._varies and (self._stale or not self._varied_fits):
@@ -136,6 +137,7 @@ class AsideSlots:
         """Use `rows`, shape (`rows_for`, longest frame or more)."""
         self._slots = Slots(frames, rows, batch)
         self._period = frames.period
+        self._rewrite = frames.rewrite
         self._turn = 0
         self.octets: I64 = frames.octets[np.arange(len(rows)) % self._period]
         for row in range(0, len(rows), batch):
@@ -154,7 +156,7 @@ class AsideSlots:
     def ready(self, count: int) -> int:
         """Have the rows from the one that is returned on hold the frames that are due."""
         first = self._turn % self._period
-        self._slots.vary(first, self._turn, count)
+        (self._slots.write if self._rewrite else self._slots.vary)(first, self._turn, count)
         return first
 
     def left(self, skip: int, count: int) -> U8:

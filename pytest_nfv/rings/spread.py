@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
@@ -54,7 +55,8 @@ class Spread:
         if table.varied is None:
             self._count = table.period
             for index, queue in enumerate(self._queues[: self._count]):
-                queue.prepare(Frames(table.templates[index::queues], table.octets[index::queues]))
+                some = slice(index, None, queues)
+                queue.prepare(replace(table, templates=table.templates[some], octets=table.octets[some]))
         else:
             self._count = queues
             for index, queue in enumerate(self._queues):

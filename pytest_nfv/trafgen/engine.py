@@ -50,7 +50,7 @@ class Trial:
         if offer.role != "receive":
             for port, flows in turns.items():
                 _check_turns(port, flows)
-                self._lanes[port] = Lane(ports[port], flows, offer.burst)
+                self._lanes[port] = Lane(ports[port], flows, offer.burst, rewrite=offer.rewrite)
         self._flows = [self._flow_inbox(flow, turns[flow.direction.tx].index(flow)) for flow in offer.flows]
         self._inboxes = {
             port: Inbox(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pytest_nfv.model.offer import FlowOffer
 from pytest_nfv.rings.frames import in_turn
@@ -21,11 +22,11 @@ class Lane:
         last_ns: time of the last batch; None before there was one.
     """
 
-    def __init__(self, port: Port, flows: Sequence[FlowOffer], burst: int) -> None:
+    def __init__(self, port: Port, flows: Sequence[FlowOffer], burst: int, *, rewrite: bool = False) -> None:
         self._port = port
         self._flows = tuple(flows)
         self._burst = max(1, burst)
-        port.prepare(in_turn([sent_frames(flow) for flow in flows]))
+        port.prepare(replace(in_turn([sent_frames(flow) for flow in flows]), rewrite=rewrite))
         self._numbering = Numbering(tuple(flow.flow for flow in flows), port.burst_max)
         self.rate_pps = sum(flow.rate_pps for flow in flows)
         self.position = 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -130,3 +132,21 @@ def test_a_header_lies_before_each_frame() -> None:
     for number in range(6):
         frame = rows[number, 24 - slots.octets[number] :]
         assert frame.tolist() == [7, 8, 9, *due(lengths, 3, number)]
+
+
+@pytest.mark.parametrize("varied", [0, 4])
+@pytest.mark.parametrize("lengths", [[10], [10, 12]])
+def test_rewritten_frames_are_written_whole_each_time(lengths: list[int], varied: int) -> None:
+    table = replace(a_table(lengths, varied), rewrite=True)
+    ring, aside = np.zeros((4, 16), np.uint8), np.zeros((AsideSlots.rows_for(table, BATCH), 16), np.uint8)
+    in_ring, in_rows = RingSlots(table, ring, 4, 0), AsideSlots(table, aside, BATCH)
+    for start in range(0, 24, 4):
+        ring[:], aside[:] = 0xEE, 0xEE
+        in_ring.ready(0, 4)
+        first = in_rows.ready(4)
+        for place in range(4):
+            wanted = due(lengths, varied, start + place)
+            assert ring[place, 16 - len(wanted) :].tolist() == wanted
+            assert aside[first + place, 16 - len(wanted) :].tolist() == wanted
+        in_ring.sent(4)
+        in_rows.went(4)
