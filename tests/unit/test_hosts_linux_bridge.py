@@ -147,8 +147,15 @@ def test_check_names_everything_amiss(lab: FakeLab, switch: LinuxBridge) -> None
     )
 
 
+def test_the_generators_ports_are_of_the_kind_that_is_asked_for(lab: FakeLab) -> None:
+    specs = LinuxBridge(cast(Lab, lab), {"ports": "af_xdp"}).start(2, 1500, [0])
+    assert [spec.kind for spec in specs] == ["af_xdp", "af_xdp"]
+    with pytest.raises(ConfigurationError, match="ports='netmap': accepted: af_packet, af_xdp"):
+        LinuxBridge(cast(Lab, lab), {"ports": "netmap"})
+
+
 def test_unknown_settings_are_named(lab: FakeLab) -> None:
-    with pytest.raises(ConfigurationError, match="unknown setting stp, vlan; accepted: none"):
+    with pytest.raises(ConfigurationError, match="unknown setting stp, vlan; accepted: ports"):
         LinuxBridge(cast(Lab, lab), {"vlan": "1", "stp": "on"})
 
 
