@@ -51,8 +51,8 @@ class Pool:
 
     @property
     def pages(self) -> int:
-        """Pages in the pool."""
-        return self._read("nr_hugepages")
+        """Pages in the pool, without surplus ones: those leave it as soon as whoever has them lets go."""
+        return self._read("nr_hugepages") - self._read("surplus_hugepages")
 
     def resize(self, pages: int) -> None:
         """Ask for a pool of `pages`; the kernel gives what it has.

@@ -45,6 +45,7 @@ def activate(config: pytest.Config, settings: Settings, items: list[pytest.Item]
         raise pytest.UsageError(f"pytest-nfv: {error}") from error
     for name, part in session.parts():
         config.pluginmanager.register(part, f"nfv-{name}")
+    session.terminal.interrupts.listen()
     Rows.mark(config, items)
 
 
@@ -70,6 +71,7 @@ class Session:
     def parts(self) -> Iterator[tuple[str, object]]:
         """Return the plugins that this run needs, by name."""
         yield "outcomes", Outcomes(self.settings)
+        yield "interrupts", self.terminal.interrupts
         yield "statuses", Statuses()
         if not self._in_worker:
             yield "terminal", self.terminal

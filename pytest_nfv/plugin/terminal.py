@@ -11,6 +11,7 @@ import pytest
 
 from pytest_nfv.deployment.capabilities import switches
 from pytest_nfv.model.trial import TrialResult, TrialSpec
+from pytest_nfv.plugin.interrupts import Interrupts
 from pytest_nfv.records import summary
 from pytest_nfv.units import PacketRate
 
@@ -24,6 +25,7 @@ class Terminal:
     def __init__(self, config: pytest.Config, settings: Settings) -> None:
         self._config = config
         self._settings = settings
+        self.interrupts = Interrupts()
         self._shown = False
         self._invalid: list[pytest.TestReport] = []
         self._measured: list[tuple[str, dict[str, Any]]] = []
@@ -68,10 +70,12 @@ class Terminal:
 
     def trial_started(self, spec: TrialSpec) -> None:
         """Show the load of the trial that starts."""
+        self.interrupts.check()
         self._live(f"{_load(spec)}: starting")
 
     def trial_progress(self, spec: TrialSpec, elapsed_s: float, sent: int, received: int) -> None:
         """Show load, loss so far and time left."""
+        self.interrupts.check()
         missing = max(0, sent - received)
         share = f"{missing / sent:.2%}" if sent else "-"
         left_s = max(0.0, spec.duration_s - elapsed_s)

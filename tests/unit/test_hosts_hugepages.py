@@ -23,6 +23,7 @@ class Kernel:
         (self.folder / "nr_hugepages").write_text(f"{pages}\n")
         (self.folder / "free_hugepages").write_text(f"{free}\n")
         (self.folder / "resv_hugepages").write_text("0\n")
+        (self.folder / "surplus_hugepages").write_text("0\n")
 
 
 @pytest.fixture
@@ -77,6 +78,18 @@ def test_what_others_added_meanwhile_stays(tmp_path: Path, run: Path, monkeypatc
     give_back(run, pool)
     assert pool.pages == 5
     give_back(other, pool)
+    assert pool.pages == 0
+
+
+def test_pages_that_leave_with_a_dying_run_are_not_kept(
+    tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = made(tmp_path, monkeypatch, 25, 0)
+    (pool.folder / "surplus_hugepages").write_text("25\n")  # a killed run's, taken from the pool while in use
+    assert pool.pages == 0
+    assert take(8, run, pool).enough
+    assert pool.pages == 4
+    assert give_back(run, pool) == ["4 huge pages"]
     assert pool.pages == 0
 
 
