@@ -21,6 +21,7 @@ class Slots:
         self._period = frames.period
         self._cycle = np.arange(batch + self._period) % self._period
         self._octets = frames.octets[self._cycle]
+        self._alike = frames.alike
         self._count = 0
         if frames.varied is not None:
             self._count = len(frames.varied)
@@ -67,7 +68,12 @@ class Slots:
             self._anywhere[self._starts[first : first + count] + self._columns[turn : turn + count]] = varied
 
     def left(self, first: int, number: int, count: int) -> U8:
-        """Return copies of rows that begin where their frames begin; what follows a frame is anything."""
+        """Return rows that begin where their frames begin; what follows a frame is anything.
+
+        They are views where all frames have one length, else copies.
+        """
+        if self._alike:
+            return self._rows[first : first + count]
         longest = self._rows.shape[1]
         starts = np.arange(first, first + count) * self._rows.strides[0] + longest - self.octets(number, count)
         # a short frame's octets are read on into the next row, which is why `AsideSlots` has one more

@@ -12,7 +12,7 @@ from pytest_nfv.rings.memory import PAGES, Pages
 from pytest_nfv.rings.rendezvous import ROLES, Role
 from pytest_nfv.rings.virtqueue import SIZE_MAX
 
-RX_SLOTS, TX_SLOTS = 16_384, 4096
+RX_SLOTS, TX_SLOTS = 16_384, 2048
 SLOTS_MIN = 64
 QUEUES_MAX = 128
 MTU_MAX = 9600

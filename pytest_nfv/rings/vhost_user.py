@@ -176,8 +176,8 @@ class VhostUserPort:
 
     @property
     def receive_slots(self) -> int:
-        """Of one queue: the device may put all frames into the same."""
-        return self._options.rx_slots
+        """Of one queue: the device may put all frames into the same. Fewer with long frames, see `expect`."""
+        return min((queue.window for queue in self._receivers), default=self._options.rx_slots)
 
     def prepare(self, frames: Prepared) -> None:
         """Fill the transmit slots.
@@ -196,12 +196,14 @@ class VhostUserPort:
         self._leaving.prepare(frames)
 
     def expect(self, octets: int) -> None:
-        """The slots hold any frame of the MTU.
+        """Have as many slots with the device as the caches hold of such frames; each holds any frame of the MTU.
 
         Raises:
             GeneratorError: the peer is gone.
         """
         self._connected()
+        for queue in self._receivers:
+            queue.narrow(octets)
 
     def reserve(self, count: int) -> U64:
         """Return the signature words of the next slots."""

@@ -116,7 +116,7 @@ class Service:
     def _offer(self, request: Mapping[str, Any]) -> None:
         ports = self._opened()
         offer = read_offer(request, len(ports), self._template_min)
-        self._trial = trial = Trial(ports, offer, self._tick)
+        self._trial = trial = Trial(ports, offer, self._tick, stamped=self._stamped)
         _lock_memory()
         self._told_s = 0.0
         report = trial.run(lambda: self._control.tell("listening") if offer.role == "receive" else None)

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from pytest_nfv.model.offer import SIGNATURE_OCTETS
 from pytest_nfv.rings.frames import Frames
 from pytest_nfv.rings.port import U8, U64, Arrived
+from pytest_nfv.trafgen.bodies import Body
 from pytest_nfv.trafgen.expected import ExpectedTable, Unwrap, as_they_are
 from pytest_nfv.trafgen.signature import LEARNING_HEAD, SEQUENCES, head
 from pytest_nfv.trafgen.timely import timely
@@ -34,11 +35,11 @@ I64 = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Intact:
-    """Frames of one flow in arrival order: low 32 bits of the sequence number, latency in ns, time stamp."""
+    """Frames of one flow in arrival order: low 32 bits of the sequence number, time stamp, arrival in ns."""
 
     sequences: U64
     stamps: U64
-    latencies_ns: I64
+    arrived_ns: I64
 
 
 @dataclass(slots=True)
@@ -57,7 +58,7 @@ class Expected:
         self.head = np.uint64(head(flow))
         self.octets = len(template)
         self.header: U8 = template
-        self.body: U8 = template[:-SIGNATURE_OCTETS].copy()
+        self.body = Body(template[:-SIGNATURE_OCTETS])
         self._numbered: U64 = np.zeros(0, np.uint64)
 
     def words(self, frames: U8) -> U64:
@@ -67,7 +68,7 @@ class Expected:
     def _whole(self, arrived: Arrived) -> bool:
         if arrived.frames.shape[1] < self.octets or not (arrived.octets == self.octets).all():
             return False
-        return bool((arrived.frames[:, : len(self.body)] == self.body).all())
+        return self.body.is_of_all(arrived.frames)
 
     def intact(self, arrived: Arrived, start_ns: int, now_ns: int) -> U64 | None:
         """Return the signature words where all frames are intact (their sequence numbers not looked at)."""
@@ -85,8 +86,9 @@ class Expected:
             return None
         if count > len(self._numbered):
             self._numbered = self.head + np.arange(2 * count, dtype=np.uint64)
-        words = self.words(arrived.frames)
-        if not (words[:, 0] == self._numbered[:count] + np.uint64(low)).all() or not self._whole(arrived):
+        # Copied once: each look at a frame's end is a cache line of its own.
+        words = np.ascontiguousarray(self.words(arrived.frames).T).T
+        if not (words[:, 0] - np.uint64(low) == self._numbered[:count]).all() or not self._whole(arrived):
             return None
         return words if timely(words[:, 1], start_ns, now_ns) else None
 
@@ -100,7 +102,7 @@ class Expected:
             return np.zeros(count, np.bool_), np.zeros(count, np.bool_), np.zeros((count, 2), np.uint64)
         words = self.words(arrived.frames)
         signed: Mask = (arrived.octets >= self.octets) & ((words[:, 0] - self.head) >> np.uint64(32) == 0)
-        whole: Mask = signed & (arrived.frames[:, : len(self.body)] == self.body).all(axis=1)
+        whole: Mask = signed & (arrived.frames[:, : len(self.body)] == self.body.octets).all(axis=1)
         whole &= arrived.octets == self.octets
         return signed, whole, words
 
@@ -127,17 +129,15 @@ class Checker:
         self._flows = [_expected(flow, frames, unwrap) for (flow, frames), unwrap in zip(flows, each, strict=True)]
         self._start_ns = start_ns
 
-    def follow(self, arrived: Arrived, number: int, now_ns: int) -> Intact | None:
-        """Return the batch where it is what a good path gives: one flow's frames, intact, from `number` on.
+    def follow(self, arrived: Arrived, number: int, now_ns: int) -> U64 | None:
+        """Return the signature words of a batch as a good path gives it: one flow's, intact, from `number` on.
 
         To look for that first is worth it: one comparison with the numbers that must come next stands for all that
         `sort` and `Tracker.add` would do.
         """
         if len(self._flows) != 1:
             return None
-        one = self._flows[0]
-        words = one.follow(arrived, number, self._start_ns, now_ns)
-        return None if words is None else self._read(one, words, arrived.stamps_ns)
+        return self._flows[0].follow(arrived, number, self._start_ns, now_ns)
 
     def sort(self, arrived: Arrived, now_ns: int) -> Sorted:
         """Sort a batch; sequence numbers are left to the caller."""
@@ -149,7 +149,7 @@ class Checker:
         return self._mixed(arrived, now_ns)
 
     def _read(self, one: Expected | ExpectedTable, words: U64, stamps_ns: I64) -> Intact:
-        return Intact(words[:, 0] - one.head, words[:, 1], stamps_ns - words[:, 1].view(np.int64))
+        return Intact(words[:, 0] - one.head, words[:, 1], stamps_ns)
 
     def _mixed(self, arrived: Arrived, now_ns: int) -> Sorted:
         out = Sorted()

@@ -35,11 +35,23 @@ class Trial:
     One that only receives does so until `finish` is called (by the tick), and takes every frame that the offer
     calls for as sent. The clock gives CLOCK_MONOTONIC in ns, as the ports' stamps do.
 
+    Where the ports stamp what arrives by the time of the look, it looks after every batch sent: a later look would
+    be told as latency. Where the kernel stamps (`stamped`), that can wait until there is more to take at once.
+
     Raises:
         ConfigurationError: the flows do not fit the ports.
     """
 
-    def __init__(self, ports: Sequence[Port], offer: Offer, tick: Tick, clock: Clock = time.monotonic_ns) -> None:
+    def __init__(
+        self,
+        ports: Sequence[Port],
+        offer: Offer,
+        tick: Tick,
+        clock: Clock = time.monotonic_ns,
+        *,
+        stamped: bool = False,
+    ) -> None:
+        self._poll_ns, self._poll_frames = (POLL_NS, POLL_FRAMES) if stamped else (0, 0)
         self._clock = clock
         self._offer = offer
         self._tick = tick
@@ -104,6 +116,7 @@ class Trial:
     def _send_all(self) -> None:
         lanes, inboxes = tuple(self._lanes.values()), tuple(self._inboxes.values())
         clock, looked_late = self._clock, self._looked_late
+        poll_ns, poll_frames = self._poll_ns, self._poll_frames
         looked = polled = clock()
         polled_at = 0
         while True:
@@ -117,7 +130,7 @@ class Trial:
                 if lane.send(now):
                     idle = False
                 position += lane.position
-            if idle or now - polled > POLL_NS or position - polled_at >= POLL_FRAMES:
+            if idle or now - polled > poll_ns or position - polled_at >= poll_frames:
                 polled, polled_at = now, position
                 for inbox in inboxes:
                     inbox.drain()

@@ -30,7 +30,7 @@ def measure(
     wires = max(way.tx for way in ways.values()) // 2 + 1
     pairs = [LoopbackPort.pair(clock=clock) for _ in range(wires)]
     ends = [end for pair in pairs for end in (_stamping(pair, clock) if stamped else pair)]
-    report = Trial(ends, replace(offer, flows=flows, role="both"), tick, clock).run()
+    report = Trial(ends, replace(offer, flows=flows, role="both"), tick, clock, stamped=stamped).run()
     back = {local: way for way, local in ways.items()}
     return tuple(replace(one, direction=back[one.direction]) for one in report.latency)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pytest_nfv.model.offer import FlowOffer
-from pytest_nfv.rings.port import Arrived, Port
-from pytest_nfv.trafgen.checker import Checker, Intact
+from pytest_nfv.rings.port import U64, Arrived, Port
+from pytest_nfv.trafgen.checker import I64, Checker, Intact
 from pytest_nfv.trafgen.histogram import Histogram
 from pytest_nfv.trafgen.tables import arriving_frames, longest_arriving
 from pytest_nfv.trafgen.tracker import Mask, Tracker
@@ -88,12 +88,12 @@ class Inbox:
         flow = self.flows[0]
         if flow.tracker.next + count > flow.sent():
             return False
-        intact = self._checker.follow(arrived, flow.tracker.next, now_ns)
-        if intact is None:
+        words = self._checker.follow(arrived, flow.tracker.next, now_ns)
+        if words is None:
             return False
         flow.tracker.follow(count)
         if self._every:
-            self._sample(flow, intact, None)
+            self._sample(flow, words[:, 1], arrived.stamps_ns, None)
         return True
 
     def _sort_out(self, arrived: Arrived, now_ns: int) -> None:
@@ -111,22 +111,22 @@ class Inbox:
             good = (numbers >= 0) & (numbers < sent)
             flow.corrupted += len(numbers) - int(good.sum())
             numbers = numbers[good]
-            intact = Intact(intact.sequences[good], intact.stamps[good], intact.latencies_ns[good])
+            intact = Intact(intact.sequences[good], intact.stamps[good], intact.arrived_ns[good])
         first = flow.tracker.add(numbers)
         if self._every and len(numbers):
-            self._sample(flow, intact, first)
+            self._sample(flow, intact.stamps, intact.arrived_ns, first)
 
-    def _sample(self, flow: FlowInbox, intact: Intact, first: Mask | None) -> None:
-        if self._passes(flow, len(intact.stamps)):
-            flow.last_stamp = int(intact.stamps[-1])
+    def _sample(self, flow: FlowInbox, stamps: U64, arrived_ns: I64, first: Mask | None) -> None:
+        if self._passes(flow, len(stamps)):
+            flow.last_stamp = int(stamps[-1])
             return
-        leads = np.empty(len(intact.stamps), np.bool_)
-        leads[0] = int(intact.stamps[0]) != flow.last_stamp
-        np.not_equal(intact.stamps[1:], intact.stamps[:-1], out=leads[1:])
-        flow.last_stamp = int(intact.stamps[-1])
+        leads = np.empty(len(stamps), np.bool_)
+        leads[0] = int(stamps[0]) != flow.last_stamp
+        np.not_equal(stamps[1:], stamps[:-1], out=leads[1:])
+        flow.last_stamp = int(stamps[-1])
         if first is not None:
             leads &= first
-        flow.latency.add(intact.latencies_ns[leads])
+        flow.latency.add(arrived_ns[leads] - stamps[leads].view(np.int64))
 
     def _passes(self, flow: FlowInbox, count: int) -> bool:
         """Whether a batch passes unsampled: fewer than n frames came since the last one that was sampled."""

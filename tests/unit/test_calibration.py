@@ -25,7 +25,6 @@ from pytest_nfv.records import explain, junit, summary
 from pytest_nfv.records.measurement import Measurement
 from pytest_nfv.rings.loopback import LoopbackPort
 from pytest_nfv.trafgen import floor
-from pytest_nfv.trafgen.checker import Intact
 from pytest_nfv.trafgen.inbox import FlowInbox, Inbox
 
 WAY, BACK = Direction(0, 1), Direction(1, 0)
@@ -97,7 +96,9 @@ def test_the_look_that_finds_a_frame_is_no_part_of_it_where_a_kernel_stamps(ways
     found, stamped = (floor.measure(bursts, lambda *_: None, Clock(), stamped=stamps) for stamps in (False, True))
     assert [one.direction for one in stamped] == list(ways)
     assert [one.samples for one in stamped] == [one.samples for one in found]
-    assert 0 < sum(one.mean_ns for one in stamped) < sum(one.mean_ns for one in found)
+    ours, theirs = (sum(one.mean_ns for one in told) for told in (stamped, found))
+    assert 0 < ours <= theirs  # at once where there is one way: a look follows each batch
+    assert len(ways) == 1 or ours < theirs
 
 
 def test_a_floor_is_its_worst_directions_and_varies_as_far_as_its_90th_percentile() -> None:
@@ -154,7 +155,7 @@ def test_whole_batches_pass_unsampled(every: int, batch: int, taken: int) -> Non
     for number in range(100):
         stamps = 1 + np.arange(number * batch, (number + 1) * batch, dtype=np.uint64)
         if every:
-            inbox._sample(flow, Intact(stamps, stamps, np.full(batch, 5, np.int64)), None)
+            inbox._sample(flow, stamps, stamps.view(np.int64) + 5, None)
     summary_of = flow.latency.summary(WAY)
     assert (summary_of.samples if summary_of else 0) == taken
 

@@ -46,13 +46,14 @@ def summary(out: Sorted, flow: int = 0) -> tuple[list[int], int, int]:
 def test_intact_frames_give_sequence_and_latency() -> None:
     out = sort([frame(template(), 7, n, START + n) for n in range(5)])
     assert summary(out) == ([0, 1, 2, 3, 4], 0, 0)
-    assert out.intact[0].latencies_ns.tolist() == [NOW - 100 - START - n for n in range(5)]
+    assert out.intact[0].stamps.tolist() == [START + n for n in range(5)]
+    assert out.intact[0].arrived_ns.tolist() == [NOW - 100] * 5
 
 
 def follow(frames: Sequence[bytes], number: int, flows: int = 1) -> list[int] | None:
     checker = Checker([(7 + n, np.frombuffer(template(60, 1 + n), np.uint8)) for n in range(flows)], START)
     found = checker.follow(arrived(frames), number, NOW)
-    return None if found is None else found.sequences.tolist()
+    return None if found is None else (found[:, 0] & np.uint64(0xFFFFFFFF)).tolist()
 
 
 NUMBERS = (3, 4, 5)
