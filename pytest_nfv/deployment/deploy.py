@@ -13,6 +13,7 @@ from pytest_nfv.generators.builtin import Builtin
 from pytest_nfv.generators.pair import Pair
 from pytest_nfv.hosts.accounting import Accounts, softirq_threads
 from pytest_nfv.hosts.lab import Lab
+from pytest_nfv.hosts.protocol import Host
 from pytest_nfv.model.offer import PortSpec
 from pytest_nfv.model.topology import SocketPair, Topology
 from pytest_nfv.vswitches.protocol import VSwitchDriver
@@ -67,12 +68,25 @@ class Deployment:
             self.ports, self.generator = attach(self.switch, topology, placement)
             return
         self.ports = self.switch.start(topology.generator_ports, placement.testbed.mtu, placement.device_cores)
-        self.generator = Builtin(self.switch.generator_host, placement.generator_core)
+        self.generator = self._made(placement, self.switch.generator_host)
+
+    @staticmethod
+    def _made(placement: Placement, host: Host) -> Builtin | Pair:
+        sender = Builtin(host, placement.generator_core)
+        if placement.receiver_core is None:
+            return sender
+        ways = placement.topology.directions
+        return Pair(
+            sender,
+            Builtin(host, placement.receiver_core),
+            sends_on=[way.tx for way in ways],
+            receives_on=[way.rx for way in ways],
+        )
 
     @property
     def applications(self) -> bool:
         """Whether the generator's two halves are applications, and part of what is measured."""
-        return isinstance(self.generator, Pair)
+        return isinstance(self.placement.topology, SocketPair)
 
     def accounts(self) -> Accounts:
         """Return the processor accounts of one trial. Applications are part of the device."""
@@ -80,16 +94,20 @@ class Deployment:
         device = placement.device_cores
         if isinstance(generator, Pair):
             sender, receiver = generator.pids()
-            cores = (placement.generator_core, *device[:1])
             threads = {sender: "sender", receiver: "receiver"}
+        else:
+            threads = {generator.pid(): "generator"}
+        if self.applications:
+            cores = (placement.generator_core, *device[:1])
             return Accounts(
                 device_cores=cores, generator_cores=(), device_threads=threads | softirq_threads(cores)
             )
+        receiver_cores = () if placement.receiver_core is None else (placement.receiver_core,)
         return Accounts(
             device_cores=device,
-            generator_cores=(placement.generator_core,),
+            generator_cores=tuple(dict.fromkeys((placement.generator_core, *receiver_cores))),
             device_threads=self.switch.threads() | softirq_threads(device),
-            generator_pid=generator.pid(),
+            generator_threads=threads,
         )
 
     def _learn(self) -> None:

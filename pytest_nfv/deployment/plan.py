@@ -16,6 +16,7 @@ class Placement:
 
     Attributes:
         device_cores: where the device under test runs; generator_core: where the generator spins.
+        receiver_core: where its receiving half does, if that is a process of its own; None: one process does both.
         notes: what every figure from this placement must say beside itself.
     """
 
@@ -24,6 +25,7 @@ class Placement:
     device_cores: tuple[int, ...]
     generator_core: int
     notes: tuple[str, ...] = ()
+    receiver_core: int | None = None
 
     def lines(self) -> list[str]:
         """Describe it, for `--nfv-plan`."""
@@ -33,10 +35,16 @@ class Placement:
             return [first, *(f"  {note}" for note in self.notes)]
         return [
             first,
-            f"  device {self.topology.vswitch} on core {cores}; generator on core {self.generator_core}; "
+            f"  device {self.topology.vswitch} on core {cores}; generator on core {self._generator_cores}; "
             f"{self.topology.generator_ports} generator ports",
             *(f"  note: {note}" for note in self.notes),
         ]
+
+    @property
+    def _generator_cores(self) -> str:
+        if self.receiver_core is None:
+            return str(self.generator_core)
+        return f"{self.generator_core} (sends), {self.receiver_core} (receives)"
 
 
 def place(topology: Topology, testbed: Testbed, allowed_cores: Sequence[int]) -> Placement:
@@ -65,4 +73,12 @@ def place(topology: Topology, testbed: Testbed, allowed_cores: Sequence[int]) ->
     notes: tuple[str, ...] = ()
     if isinstance(topology, SocketPair):
         notes = (f"sender and {topology.vswitch} share core {generator}; receiver polls on core {device[0]}",)
-    return Placement(testbed, topology, tuple(device), generator, notes)
+    return Placement(testbed, topology, tuple(device), generator, notes, _receiver_core(topology, testbed))
+
+
+def _receiver_core(topology: Topology, testbed: Testbed) -> int | None:
+    """Return the core of a receiving half: with two generator cores, where no port both sends and receives."""
+    sends, receives = ({getattr(way, end) for way in topology.directions} for end in ("tx", "rx"))
+    if isinstance(topology, SocketPair) or len(testbed.generator_cores) < 2 or sends & receives:
+        return None
+    return testbed.generator_cores[1]

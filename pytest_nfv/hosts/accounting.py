@@ -167,17 +167,16 @@ class Accounts:
         device_cores: Sequence[int],
         generator_cores: Sequence[int],
         device_threads: Mapping[int, str],
-        generator_pid: int = 0,
+        generator_threads: Mapping[int, str] | None = None,
         host: Host | None = None,
     ) -> None:
-        """Say what belongs to whom; `host` is this machine where not given, a generator's pid of 0 is none."""
+        """Say what belongs to whom; `host` is this machine where not given."""
         self._host = host or LocalHost()
         self._cores = [("device", core) for core in device_cores] + [
             ("generator", core) for core in generator_cores
         ]
         self._threads = [("device", name, tid) for tid, name in device_threads.items()]
-        if generator_pid:
-            self._threads.append(("generator", "generator", generator_pid))
+        self._threads += [("generator", name, tid) for tid, name in (generator_threads or {}).items()]
         self._before: Snapshot | None = None
 
     def start(self) -> None:

@@ -37,7 +37,8 @@ class Testbed:
 
     Attributes:
         link: the link whose line rate is meant on virtual links.
-        device_cores, generator_cores: processor numbers; empty lets the placement choose.
+        device_cores, generator_cores: processor numbers; empty lets the placement choose. Of two generator cores
+            one sends and one receives, where no port does both.
         vswitches: the switches that a run uses unless it asks for others.
         mtu: largest layer-3 packet on the virtual links.
         simulation: the simulated device's parameters, for kind `sim`.

@@ -88,7 +88,11 @@ def test_backlog_drops_by_core() -> None:
 def test_accounts_of_a_trial() -> None:
     host = Files(proc_stat=STAT, proc_7_schedstat="1000 10 5\n", proc_9_schedstat="0 0 0\n")
     accounts = Accounts(
-        device_cores=(0,), generator_cores=(1, 5), device_threads={7: "napi/s0"}, generator_pid=9, host=host
+        device_cores=(0,),
+        generator_cores=(1, 5),
+        device_threads={7: "napi/s0"},
+        generator_threads={9: "generator"},
+        host=host,
     )
     accounts.start()
     host.files["proc_stat"] = STAT.replace("cpu1 20 0 10", f"cpu1 {20 + os.sysconf('SC_CLK_TCK')} 0 10")
@@ -106,7 +110,7 @@ def test_accounts_of_this_machine() -> None:
         device_cores=sorted(os.sched_getaffinity(0))[:1],
         generator_cores=(),
         device_threads={},
-        generator_pid=os.getpid(),
+        generator_threads={os.getpid(): "generator"},
     )
     accounts.start()
     enough = time.process_time() + 0.1  # many ticks: a running thread's account moves at ticks only
