@@ -65,7 +65,7 @@ class OvsDpdk:
         self._configure(
             *("set", "Open_vSwitch", ".", "other_config:dpdk-init=true", f"other_config:dpdk-extra={extra}"),
             f"other_config:pmd-cpu-mask={1 << self._core:#x}",
-            "other_config:per-port-memory=true",  # of shared buffers it tries to get 262,144 first, and may get none
+            "other_config:per-port-memory=true",  # of shared buffers it asks for 262,144 first, and may get none
             f"other_config:dpdk-lcore-mask={1 << self._core:#x}",
         )
         argv = ["unshare", "-n", DAEMON, remote, f"--unixctl={self._folder}/vswitchd.ctl"]

@@ -34,7 +34,7 @@ def reasons_invalid(
     reasons = list(report.trouble)
     health = report.health
     lost = sum(flow.lost for flow in report.flows)
-    if _stalls_explain(report, lost):
+    if not maximum and _stalls_explain(report, lost):
         reasons.append(
             f"the generator stalled for {health.longest_stall_s * 1e3:.1f} ms, buffers hide "
             f"{health.stall_limit_s * 1e3:.1f} ms: the {lost} frames lost may be its own doing"

@@ -91,6 +91,11 @@ def test_all_stalls_count_and_not_only_the_longest() -> None:
     assert reasons_invalid(stalled(30_000, stalled_s=0.029), (), stolen_s=0.0) == ()
 
 
+def test_more_than_can_be_forwarded_loses_frames_stalls_or_not() -> None:
+    assert reasons_invalid(stalled(2_000), (), stolen_s=0.0)
+    assert reasons_invalid(stalled(2_000), (), stolen_s=0.0, maximum=True) == ()
+
+
 def test_a_stall_that_buffers_hide_explains_no_loss() -> None:
     assert reasons_invalid(stalled(500, stalled_s=0.0, limit_s=0.02), (), stolen_s=0.0) == ()
 
