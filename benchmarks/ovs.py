@@ -45,7 +45,7 @@ class OvsDpdk:
         self.sockets = tuple(str(folder / name) for name in ("v0", "v1"))
         try:
             self._start()
-        except BaseException:
+        except BaseException:  # Ctrl-C too: what was started so far must not stay
             self.stop()
             raise
         self.worker = busiest(self._started[-1].pid)[0]

@@ -91,7 +91,7 @@ class Testpmd:
         try:
             wait_for(f"{self._what}: forwards", self._forwards)
             self._link = self._connected()
-        except BaseException:
+        except BaseException:  # Ctrl-C too: what was started so far must not stay
             self.stop()
             raise
         self.worker = busiest(self.pid)[0]

@@ -56,7 +56,7 @@ class Deployment:
             self._undo.callback(self.generator.close)
             self.generator.open(self.ports)
             self._learn()
-        except BaseException:
+        except BaseException:  # Ctrl-C too: what was started so far must not stay
             self.close()
             raise
 

@@ -105,7 +105,7 @@ class Lab:
         self._lines = JsonLines(self._agent)
         try:
             self._exchange(None, START_DEADLINE_S)
-        except BaseException:
+        except BaseException:  # Ctrl-C too: the agent and the mark must not stay
             self.close()
             raise
 
@@ -259,10 +259,8 @@ class Lab:
             answer = self._lines.answer(deadline_s)
         except LinesBroken as error:
             raise self._now_broken(op, error) from error
-        except BaseException:
-            self._broken = (
-                f"the run's agent was interrupted during {op}"  # its answer would be taken for another's
-            )
+        except BaseException:  # Ctrl-C, most likely: the answer that still comes would be taken for another's
+            self._broken = f"the run's agent was interrupted during {op}"
             raise
         if "missing" in answer:
             raise CapabilityMissing(*answer["missing"])

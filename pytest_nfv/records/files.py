@@ -63,7 +63,7 @@ def open_locked(path: Path) -> int:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             if os.fstat(descriptor).st_nlink:
                 return descriptor
-        except BaseException:
+        except BaseException:  # Ctrl-C too: the lock would stay with the descriptor
             os.close(descriptor)
             raise
         os.close(descriptor)  # someone cleaned it away between its making and its lock: once more
@@ -125,7 +125,7 @@ def try_lock(path: Path) -> int | None:
             return descriptor
     except BlockingIOError:
         pass
-    except BaseException:
+    except BaseException:  # as above
         os.close(descriptor)
         raise
     os.close(descriptor)

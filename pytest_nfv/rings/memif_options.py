@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pytest_nfv.errors import ConfigurationError
 from pytest_nfv.model.offer import PortSpec
+from pytest_nfv.model.parameters import one_of, power_of_two, whole
 from pytest_nfv.rings.memif_messages import SECRET_OCTETS
 from pytest_nfv.rings.memory import PAGES, Pages
 from pytest_nfv.rings.rendezvous import MEET_S, PATH_OCTETS_MAX, ROLES, Role
@@ -76,14 +76,14 @@ class MemifOptions:
             address=spec.address,
             socket=given["socket"],
             mtu=spec.mtu,
-            role=_role(name, given.get("role", "client")),
-            id=_whole(name, given, "id", 0, 0, ID_MAX),
-            queues=_whole(name, given, "queues", 1, 1, QUEUES_MAX),
-            rx_slots=_power(name, given, "rx_slots"),
-            tx_slots=_power(name, given, "tx_slots"),
-            pages=_pages(name, given.get("pages", "auto")),
+            role=one_of(name, given, "role", ROLES, "client"),
+            id=whole(name, given, "id", 0, 0, ID_MAX),
+            queues=whole(name, given, "queues", 1, 1, QUEUES_MAX),
+            rx_slots=power_of_two(name, given, "rx_slots", SLOTS, SLOTS_MIN, SLOTS_MAX),
+            tx_slots=power_of_two(name, given, "tx_slots", SLOTS, SLOTS_MIN, SLOTS_MAX),
+            pages=one_of(name, given, "pages", PAGES, "auto"),
             secret=secret,
-            wait_s=_whole(name, given, "wait_s", int(MEET_S), 1, WAIT_S_MAX),
+            wait_s=whole(name, given, "wait_s", int(MEET_S), 1, WAIT_S_MAX),
         )
 
     @property
@@ -95,31 +95,3 @@ class MemifOptions:
     def bound(self) -> str:
         """The address for bind and connect; abstract names begin with a zero."""
         return "\0" + self.socket[1:] if self.socket.startswith("@") else self.socket
-
-
-def _role(name: str, value: str) -> Role:
-    for one in ROLES:
-        if value == one:
-            return one
-    raise ConfigurationError(f"{name}: role {value!r}: accepted: {', '.join(ROLES)}")
-
-
-def _pages(name: str, value: str) -> Pages:
-    for one in PAGES:
-        if value == one:
-            return one
-    raise ConfigurationError(f"{name}: pages {value!r}: accepted: {', '.join(PAGES)}")
-
-
-def _whole(name: str, given: Mapping[str, str], key: str, default: int, least: int, most: int) -> int:
-    value = given.get(key, str(default))
-    if not (value.isascii() and value.isdecimal() and len(value) < 12 and least <= int(value) <= most):
-        raise ConfigurationError(f"{name}: {key} {value!r}: accepted: a whole number from {least} to {most}")
-    return int(value)
-
-
-def _power(name: str, given: Mapping[str, str], key: str) -> int:
-    number = _whole(name, given, key, SLOTS, SLOTS_MIN, SLOTS_MAX)
-    if number & (number - 1):
-        raise ConfigurationError(f"{name}: {key} {number}: accepted: a power of two")
-    return number

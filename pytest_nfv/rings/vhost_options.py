@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 
 from pytest_nfv.errors import ConfigurationError
 from pytest_nfv.model.offer import PortSpec
+from pytest_nfv.model.parameters import one_of, power_of_two, whole
 from pytest_nfv.rings.memory import PAGES, Pages
 from pytest_nfv.rings.rendezvous import ROLES, Role
 from pytest_nfv.rings.virtqueue import SIZE_MAX
@@ -16,8 +15,6 @@ RX_SLOTS, TX_SLOTS = 16_384, 2048
 SLOTS_MIN = 64
 QUEUES_MAX = 128
 MTU_MAX = 9600
-
-T = TypeVar("T", bound=str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,31 +56,9 @@ class VhostOptions:
         return cls(
             socket=given["socket"],
             mtu=spec.mtu,
-            role=_one_of(name, given, "role", ROLES, "client"),
-            queues=_whole(name, given, "queues", 1, 1, QUEUES_MAX),
-            rx_slots=_power(name, given, "rx_slots", RX_SLOTS),
-            tx_slots=_power(name, given, "tx_slots", TX_SLOTS),
-            pages=_one_of(name, given, "pages", PAGES, "auto"),
+            role=one_of(name, given, "role", ROLES, "client"),
+            queues=whole(name, given, "queues", 1, 1, QUEUES_MAX),
+            rx_slots=power_of_two(name, given, "rx_slots", RX_SLOTS, SLOTS_MIN, SIZE_MAX),
+            tx_slots=power_of_two(name, given, "tx_slots", TX_SLOTS, SLOTS_MIN, SIZE_MAX),
+            pages=one_of(name, given, "pages", PAGES, "auto"),
         )
-
-
-def _one_of(name: str, given: Mapping[str, str], key: str, accepted: tuple[T, ...], default: T) -> T:
-    value = given.get(key, default)
-    for one in accepted:
-        if value == one:
-            return one
-    raise ConfigurationError(f"{name}: {key} {value!r}: accepted: {', '.join(accepted)}")
-
-
-def _whole(name: str, given: Mapping[str, str], key: str, default: int, least: int, most: int) -> int:
-    text = given.get(key, str(default))
-    if not (text.isascii() and text.isdecimal() and len(text) < 9 and least <= int(text) <= most):
-        raise ConfigurationError(f"{name}: {key} {text!r}: accepted: a whole number from {least} to {most}")
-    return int(text)
-
-
-def _power(name: str, given: Mapping[str, str], key: str, default: int) -> int:
-    number = _whole(name, given, key, default, SLOTS_MIN, SIZE_MAX)
-    if number & (number - 1):
-        raise ConfigurationError(f"{name}: {key} {number}: accepted: a power of two")
-    return number

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_nfv.errors import ConfigurationError
 from pytest_nfv.model.offer import PortSpec
+from pytest_nfv.model.parameters import one_of, power_of_two, whole
 from pytest_nfv.rings.xdp_program import mac
 from pytest_nfv.rings.xdp_receive import HEADROOM
 from pytest_nfv.rings.xdp_socket import MODES
@@ -64,11 +64,11 @@ class XdpOptions:
             address=mac(spec.address),
             mtu=spec.mtu,
             chunk=_chunk(name, spec.mtu),
-            queues=_whole(name, given, "queues", 1, 1, QUEUES_MAX),
-            mode=_one_of(name, given, "mode", tuple(MODES)),
-            steer=_one_of(name, given, "steer", STEER),
-            rx_slots=_power(name, given, "rx_slots", RX_SLOTS),
-            tx_slots=_power(name, given, "tx_slots", TX_SLOTS),
+            queues=whole(name, given, "queues", 1, 1, QUEUES_MAX),
+            mode=one_of(name, given, "mode", tuple(MODES), next(iter(MODES))),
+            steer=one_of(name, given, "steer", STEER, STEER[0]),
+            rx_slots=power_of_two(name, given, "rx_slots", RX_SLOTS, SLOTS_MIN, SLOTS_MAX),
+            tx_slots=power_of_two(name, given, "tx_slots", TX_SLOTS, SLOTS_MIN, SLOTS_MAX),
         )
 
 
@@ -78,24 +78,3 @@ def _chunk(name: str, mtu: int) -> int:
             return chunk
     most = CHUNKS[-1] - HEADROOM - ETHERNET_OCTETS
     raise ConfigurationError(f"{name}: mtu {mtu}: accepted: up to {most}, as a frame lies in one page")
-
-
-def _one_of(name: str, given: Mapping[str, str], key: str, accepted: Sequence[str]) -> str:
-    value = given.get(key, accepted[0])
-    if value not in accepted:
-        raise ConfigurationError(f"{name}: {key} {value!r}: accepted: {', '.join(accepted)}")
-    return value
-
-
-def _whole(name: str, given: Mapping[str, str], key: str, default: int, least: int, most: int) -> int:
-    value = given.get(key, str(default))
-    if not (value.isascii() and value.isdecimal() and len(value) < 9 and least <= int(value) <= most):
-        raise ConfigurationError(f"{name}: {key} {value!r}: accepted: a whole number from {least} to {most}")
-    return int(value)
-
-
-def _power(name: str, given: Mapping[str, str], key: str, default: int) -> int:
-    number = _whole(name, given, key, default, SLOTS_MIN, SLOTS_MAX)
-    if number & (number - 1):
-        raise ConfigurationError(f"{name}: {key} {number}: accepted: a power of two")
-    return number

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pytest_nfv.errors import ConfigurationError
+from pytest_nfv.model.parameters import one_of, power_of_two, whole
 
-RULES = ("port", "normal", "5tuple")
-EMC = ("on", "off", "always")
-ON_OFF = ("on", "off")
+RULES = ("5tuple", "normal", "port")
+EMC = ("always", "off", "on")
+ON_OFF = ("off", "on")
 VHOST = ("client", "server")
 MEGAFLOWS_MIN, MEGAFLOWS_MAX = 1000, 10_000_000
 QUEUES_MAX = 16
@@ -46,9 +47,9 @@ class DatapathSettings:
             ConfigurationError: a value; names what is accepted.
         """
         return cls(
-            rules=one_of(switch, settings, "rules", RULES),
-            emc=one_of(switch, settings, "emc", EMC),
-            smc=one_of(switch, settings, "smc", tuple(reversed(ON_OFF))),
+            rules=one_of(switch, settings, "rules", RULES, "port"),
+            emc=one_of(switch, settings, "emc", EMC, "on"),
+            smc=one_of(switch, settings, "smc", ON_OFF, "off"),
             megaflows=whole(switch, settings, "megaflows", 0, MEGAFLOWS_MIN, MEGAFLOWS_MAX),
         )
 
@@ -83,13 +84,10 @@ class VhostSettings:
         Raises:
             ConfigurationError: a value; names what is accepted.
         """
-        slots = whole(switch, settings, "slots", 0, SLOTS_MIN, SLOTS_MAX)
-        if slots & (slots - 1):
-            raise ConfigurationError(f"{switch}: slots {slots}: accepted: a power of two")
         return cls(
-            vhost=one_of(switch, settings, "vhost", VHOST),
+            vhost=one_of(switch, settings, "vhost", VHOST, "client"),
             queues=whole(switch, settings, "queues", 1, 1, QUEUES_MAX),
-            slots=slots,
+            slots=power_of_two(switch, settings, "slots", 0, SLOTS_MIN, SLOTS_MAX),
         )
 
     def parameters(self, socket: str) -> dict[str, str]:
@@ -108,29 +106,3 @@ def refuse_unknown(switch: str, settings: Mapping[str, str], keys: Sequence[str]
     unknown = sorted(settings.keys() - set(keys))
     if unknown:
         raise ConfigurationError(f"{switch}: unknown setting {', '.join(unknown)}; accepted: {', '.join(keys)}")
-
-
-def one_of(switch: str, settings: Mapping[str, str], key: str, accepted: Sequence[str]) -> str:
-    """Return a setting that is one of some words; the first one where it is not given.
-
-    Raises:
-        ConfigurationError: it is another.
-    """
-    value = settings.get(key, accepted[0])
-    if value not in accepted:
-        raise ConfigurationError(f"{switch}: {key} {value!r}: accepted: {', '.join(sorted(accepted))}")
-    return value
-
-
-def whole(switch: str, settings: Mapping[str, str], key: str, default: int, least: int, most: int) -> int:
-    """Return a setting that is a whole number; `default` where it is not given.
-
-    Raises:
-        ConfigurationError: it is none, or out of range.
-    """
-    text = settings.get(key)
-    if text is None:
-        return default
-    if not (text.isascii() and text.isdecimal() and len(text) < 9 and least <= int(text) <= most):
-        raise ConfigurationError(f"{switch}: {key} {text!r}: accepted: a whole number from {least} to {most}")
-    return int(text)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pytest_nfv.errors import ConfigurationError
+from pytest_nfv.model.parameters import one_of, power_of_two, whole
 
 MODES = ("io", "mac", "macswap")
 PORTS = ("vhost_user", "memif", "af_xdp")
@@ -44,30 +45,14 @@ class Settings:
         if unknown:
             raise ConfigurationError(f"{name}: unknown setting {', '.join(unknown)}; accepted: {', '.join(_KEYS)}")
         made = cls(
-            mode=_one_of(name, given, "mode", MODES),
-            ports=_one_of(name, given, "ports", PORTS),
-            queues=_whole(name, given, "queues", 1, 1, QUEUES_MAX),
-            slots=_whole(name, given, "slots", 0, SLOTS_MIN, SLOTS_MAX) if "slots" in given else 0,
-            burst=_whole(name, given, "burst", 32, 1, BURST_MAX),
+            mode=one_of(name, given, "mode", MODES, "io"),
+            ports=one_of(name, given, "ports", PORTS, "vhost_user"),
+            queues=whole(name, given, "queues", 1, 1, QUEUES_MAX),
+            slots=power_of_two(name, given, "slots", 0, SLOTS_MIN, SLOTS_MAX),
+            burst=whole(name, given, "burst", 32, 1, BURST_MAX),
         )
-        if made.slots & (made.slots - 1):
-            raise ConfigurationError(f"{name}: slots {made.slots}: accepted: a power of two")
         if made.ports == "af_xdp" and made.queues > 1:
             raise ConfigurationError(
                 f"{name}: queues {made.queues}: accepted with ports=af_xdp: 1, as a veth pair has"
             )
         return made
-
-
-def _one_of(name: str, given: Mapping[str, str], key: str, accepted: tuple[str, ...]) -> str:
-    value = given.get(key, accepted[0])
-    if value not in accepted:
-        raise ConfigurationError(f"{name}: {key} {value!r}: accepted: {', '.join(accepted)}")
-    return value
-
-
-def _whole(name: str, given: Mapping[str, str], key: str, default: int, least: int, most: int) -> int:
-    value = given.get(key, str(default))
-    if not (value.isascii() and value.isdecimal() and len(value) < 9 and least <= int(value) <= most):
-        raise ConfigurationError(f"{name}: {key} {value!r}: accepted: a whole number from {least} to {most}")
-    return int(value)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -14,65 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_nfv.errors import GeneratorError
-from pytest_nfv.rings import virtqueue_receive
-from pytest_nfv.rings.virtqueue import RingLayout, Virtqueue
-from pytest_nfv.rings.virtqueue_driver import Buffers
-from pytest_nfv.rings.virtqueue_receive import ReceiveQueue
 from pytest_nfv.rings.virtqueue_transmit import TransmitQueue
-
-SIZE = 8
-SLOT = 192
-HEADER = 12
-ADDRESS = 1 << 32
-OCTETS = 60
-
-
-class Rig:
-    """A ring, its buffers, and a device that knows the memory but nothing else."""
-
-    def __init__(self, kick: int, size: int = SIZE) -> None:
-        layout = RingLayout.of(size)
-        self.area = np.zeros(layout.octets, np.uint8)
-        self.ring = Virtqueue.laid_out(layout, self.area)
-        self.buffers = np.zeros(size * SLOT, np.uint8)
-        self.kick, self.size = kick, size
-        self.taken = self.given = 0
-
-    def sender(self) -> TransmitQueue:
-        return TransmitQueue(self.ring, Buffers(self.buffers, ADDRESS), HEADER, self.kick, "port p, queue 1")
-
-    def receiver(self) -> ReceiveQueue:
-        queue = ReceiveQueue(self.ring, Buffers(self.buffers, ADDRESS), HEADER, self.kick, "port p, queue 0")
-        queue.open()
-        return queue
-
-    def available(self) -> list[int]:
-        """Take what the driver made available."""
-        index = self.ring.available[1]
-        heads = []
-        while self.taken & 0xFFFF != index:
-            heads.append(int(self.ring.heads[self.taken % self.size]))
-            self.taken += 1
-        return heads
-
-    def buffer(self, head: int) -> np.ndarray:
-        address, octets, _, _ = self.ring.descriptors[head].item()
-        return self.buffers[address - ADDRESS : address - ADDRESS + octets]
-
-    def give_back(self, entries: list[tuple[int, int]]) -> None:
-        for head, octets in entries:
-            self.ring.used[self.given % self.size] = head | octets << 32
-            self.given += 1
-        self.ring.returned[1] = self.given & 0xFFFF
-
-
-@contextmanager
-def a_rig(size: int = SIZE) -> Iterator[Rig]:
-    kick = os.eventfd(0, os.EFD_NONBLOCK)
-    try:
-        yield Rig(kick, size)
-    finally:
-        os.close(kick)
+from tests.unit.virtqueue_rig import HEADER, OCTETS, SIZE, SLOT, Rig, a_rig
 
 
 @pytest.fixture
@@ -377,53 +318,3 @@ def scribble(rig: Rig, what: int, word: int, index: int) -> None:
         rig.area[word % len(rig.area)] = index % 256
     else:
         rig.ring.descriptors[index % SIZE] = (word, index, index, index)
-
-
-NARROWING = st.lists(
-    st.one_of(
-        st.tuples(st.just("narrow"), st.sampled_from([60, 300, 1200]), st.just(0)),
-        st.tuples(st.just("device"), st.integers(1, 16), st.integers(0, 2**32 - 1)),
-        st.tuples(st.just("driver"), st.integers(1, 16), st.just(0)),
-    ),
-    max_size=60,
-)
-
-
-@given(steps=NARROWING, in_order=st.booleans())
-def test_fewer_slots_with_the_device_and_more_again(steps: list[tuple[str, int, int]], in_order: bool) -> None:
-    size = 16
-    with pytest.MonkeyPatch.context() as patch, a_rig(size) as rig:
-        patch.setattr(virtqueue_receive, "NARROWEST", 2)
-        patch.setattr(virtqueue_receive, "CACHED_OCTETS", 16 * 128)  # 16 slots of 60 octets, 4 of 300, 2 of 1200
-        queue = rig.receiver()
-        has: list[int] = []
-        given_back = seen = 0
-        for step, amount, seed in steps:
-            if step == "narrow":
-                queue.narrow(amount)
-                assert queue.window == {60: 16, 300: 4, 1200: 2}[amount]
-            elif step == "device":
-                has += rig.available()
-                assert len(set(has)) == len(has) <= size  # no slot twice
-                turns = has[:amount] if in_order else random.Random(seed).sample(has, min(amount, len(has)))
-                for head in turns:
-                    rig.buffer(head)[HEADER : HEADER + OCTETS] = given_back % 256
-                    given_back += 1
-                    has.remove(head)
-                    rig.give_back([(head, HEADER + OCTETS)])
-            else:
-                arrived = queue.receive(amount)
-                if arrived is not None:
-                    count = len(arrived.octets)
-                    assert arrived.frames[:, :OCTETS].tolist() == [
-                        [(seen + n) % 256] * OCTETS for n in range(count)
-                    ]
-                    seen += count
-                    queue.release()
-        while (arrived := queue.receive(size)) is not None:
-            assert arrived.frames[:, 0].tolist() == [(seen + n) % 256 for n in range(len(arrived.octets))]
-            seen += len(arrived.octets)
-            queue.release()
-        assert seen == given_back
-        has += rig.available()
-        assert len(has) >= queue.window  # nothing was forgotten
