@@ -23,7 +23,10 @@ class Kernel:
         (self.folder / "nr_hugepages").write_text(f"{pages}\n")
         (self.folder / "free_hugepages").write_text(f"{free}\n")
         (self.folder / "resv_hugepages").write_text("0\n")
-        (self.folder / "surplus_hugepages").write_text("0\n")
+        self.strand(0)
+
+    def strand(self, pages: int) -> None:
+        (self.folder / "surplus_hugepages").write_text(f"{pages}\n")
 
 
 @pytest.fixture
@@ -40,7 +43,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pages: int, free: int,
 
     def resize(self: Pool, wanted: int) -> None:
         got = min(wanted, kernel.most)
-        kernel.put(got, self.free + got - self.pages)
+        kernel.put(got, self.free + got - self.pages - self.surplus)
 
     monkeypatch.setattr(Pool, "resize", resize)
     return pool
@@ -67,6 +70,30 @@ def test_what_is_missing_is_added_and_taken_back(
     assert give_back(run, pool) == ["16 huge pages"]
     assert pool.pages == 10
     assert give_back(run, pool) == []
+
+
+def test_pages_let_go_while_the_kernel_lowered_do_not_stay(
+    tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = made(tmp_path, monkeypatch, 0, 0)
+    assert take(600, run, pool).enough
+    resize = Pool.resize
+    asked: list[int] = []
+
+    def stranding(self: Pool, wanted: int) -> None:
+        """Leave 29 pages free and surplus the first time, as the kernel does where they are let go meanwhile."""
+        asked.append(wanted)
+        resize(self, wanted)
+        if len(asked) == 1:
+            kernel = Kernel.__new__(Kernel)
+            kernel.folder = self.folder
+            kernel.put(29, 29)
+            kernel.strand(29)
+
+    monkeypatch.setattr(Pool, "resize", stranding)
+    assert give_back(run, pool) == ["300 huge pages"]
+    assert asked == [0, 29, 0]
+    assert (pool.pages, pool.free, pool.surplus) == (0, 0, 0)
 
 
 def test_what_others_added_meanwhile_stays(tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
