@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pytest_nfv.errors import CapabilityMissing, DeploymentError
-from pytest_nfv.hosts import hugepages, links, napi, netns, remains, userns
+from pytest_nfv.hosts import cgroups, hugepages, links, napi, netns, remains, routing, userns
 from pytest_nfv.hosts.inbox import Inbox
 from pytest_nfv.hosts.run_id import namespace_prefix
 
@@ -39,6 +39,9 @@ class Agent:
             "veth": self._veth,
             "bridge": self._bridge,
             "address": self._address,
+            "router": self._router,
+            "transparent": self._transparent,
+            "cgroup": self._cgroup,
             "links": self._links,
             "learned": self._learned,
             "threaded": self._threaded,
@@ -73,9 +76,10 @@ class Agent:
             except (DeploymentError, OSError) as error:
                 trouble.append(f"namespace {role}: {error}")
         try:
+            cgroups.remove_groups(self._run_id)
             remains.remove_directory(self._directory)
         except OSError as error:
-            trouble.append(f"directory {self._directory}: {error}")
+            trouble.append(f"control groups and directory {self._directory}: {error}")
         return trouble
 
     def _space(self, role: str) -> netns.Namespace:
@@ -111,6 +115,16 @@ class Agent:
 
     def _address(self, role: str, interface: str, ip: str, prefix: int, neighbours: dict[str, str]) -> None:
         links.give_address(self._space(role), interface, ip, prefix, neighbours)
+
+    def _router(self, role: str, interfaces: list[str], routes: list[tuple[str, str, str]]) -> None:
+        routing.make_router(self._space(role), interfaces, routes)
+
+    def _transparent(self, role: str, bridge: str, ports: list[str]) -> None:
+        routing.make_transparent(self._space(role), bridge, ports)
+
+    def _cgroup(self, role: str, memory_mib: int) -> str:
+        self._space(role)
+        return str(cgroups.limit_memory(cgroups.name_of(self._run_id, role), memory_mib))
 
     def _links(self, role: str) -> dict[str, dict[str, Any]]:
         return links.read_links(self._space(role))

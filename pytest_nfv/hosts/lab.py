@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_nfv.errors import CapabilityMissing, ConfigurationError, DeploymentError
-from pytest_nfv.hosts import remains, userns
+from pytest_nfv.hosts import cgroups, remains, userns
 from pytest_nfv.hosts.lines import JsonLines, LinesBroken
 from pytest_nfv.hosts.local import Entry, LocalHost, LocalProcess, piped
 from pytest_nfv.hosts.marks import Mark, runtime_directory
@@ -175,6 +175,32 @@ class Lab:
             neighbours=dict(neighbours),
         )
 
+    def router(
+        self, namespace: NamespaceHost, interfaces: Sequence[str], routes: Sequence[tuple[str, str, str]]
+    ) -> None:
+        """Let the namespace's kernel forward IPv4 by `routes`: (prefix, interface, next hop's MAC address) each.
+
+        Raises:
+            DeploymentError: the kernel refuses; with its reason.
+        """
+        self._ask("router", role=namespace.role, interfaces=list(interfaces), routes=[list(one) for one in routes])
+
+    def transparent(self, namespace: NamespaceHost, bridge: str, ports: Sequence[str]) -> None:
+        """Let a bridge of two ports move every frame to the other port, whatever its addresses.
+
+        Raises:
+            DeploymentError: the kernel refuses; with its reason.
+        """
+        self._ask("transparent", role=namespace.role, bridge=bridge, ports=list(ports))
+
+    def limit_memory(self, namespace: NamespaceHost, mebibytes: int) -> str:
+        """Make the control group of a namespace's processes; return its path, for `Entry.cgroup`.
+
+        Raises:
+            CapabilityMissing: no memory controller, or not ours to use.
+        """
+        return str(self._ask("cgroup", role=namespace.role, memory_mib=mebibytes))
+
     def links(self, namespace: NamespaceHost) -> dict[str, LinkState]:
         """Return every interface of a namespace, by name."""
         return {name: LinkState(**state) for name, state in self._ask("links", role=namespace.role).items()}
@@ -239,6 +265,7 @@ class Lab:
         try:
             remains.kill_processes(self.run_id)
             remains.remove_namespaces(self.run_id)
+            cgroups.remove_groups(self.run_id)
             remains.remove_directory(self.directory)
         except OSError as error:
             return [str(error)]

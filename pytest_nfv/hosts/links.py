@@ -19,7 +19,7 @@ _NO_IPV6 = "/proc/sys/net/ipv6/conf/default/disable_ipv6"
 _BRIDGE_NETFILTER = "/proc/sys/net/bridge/bridge-nf-call-"
 _NETFILTERS = ("iptables", "ip6tables", "arptables")
 _AGEING_S = 3600  # no address is forgotten within any run of trials
-_PERMANENT = 0x80  # NUD_PERMANENT
+PERMANENT = 0x80  # NUD_PERMANENT
 _COUNTED = ("rx_packets", "tx_packets", "rx_dropped", "tx_dropped", "rx_errors", "tx_errors")
 
 
@@ -39,7 +39,7 @@ def make_veth(one: End, other: End, mtu: int) -> None:
     Raises:
         DeploymentError: refused; with the kernel's reason.
     """
-    with _asked(f"make veth pair {one.interface} - {other.interface}"):
+    with asked(f"make veth pair {one.interface} - {other.interface}"):
         one.namespace.routes.link(
             "add",
             kind="veth",
@@ -58,7 +58,7 @@ def make_veth(one: End, other: End, mtu: int) -> None:
         with end.namespace.entered():
             for offload, on in end.offloads.items():
                 set_offload(end.interface, offload, on)
-        with _asked(f"bring {end.interface} up"):
+        with asked(f"bring {end.interface} up"):
             end.namespace.routes.link("set", index=index_of(end.namespace, end.interface), state="up")
 
 
@@ -71,7 +71,7 @@ def make_bridge(namespace: Namespace, bridge: str, address: str, ports: Sequence
         DeploymentError: refused; with the kernel's reason.
     """
     ticks = os.sysconf("SC_CLK_TCK")
-    with _asked(f"make bridge {bridge}"):
+    with asked(f"make bridge {bridge}"):
         namespace.routes.link(
             "add", kind="bridge", ifname=bridge, address=address, br_stp_state=0, br_ageing_time=_AGEING_S * ticks
         )
@@ -79,10 +79,10 @@ def make_bridge(namespace: Namespace, bridge: str, address: str, ports: Sequence
     index = index_of(namespace, bridge)
     _optional(namespace, index, br_mcast_snooping=0)
     _optional(namespace, index, br_nf_call_iptables=0, br_nf_call_ip6tables=0, br_nf_call_arptables=0)
-    with _asked(f"bring {bridge} up"):
+    with asked(f"bring {bridge} up"):
         namespace.routes.link("set", index=index, state="up")
     for port in ports:
-        with _asked(f"put {port} into {bridge}"):
+        with asked(f"put {port} into {bridge}"):
             namespace.routes.link("set", index=index_of(namespace, port), master=index)
 
 
@@ -95,11 +95,11 @@ def give_address(
         DeploymentError: refused; with the kernel's reason.
     """
     index = index_of(namespace, interface)
-    with _asked(f"give {interface} the address {ip}/{prefix}"):
+    with asked(f"give {interface} the address {ip}/{prefix}"):
         namespace.routes.addr("add", index=index, address=ip, prefixlen=prefix)
     for neighbour, address in neighbours.items():
-        with _asked(f"tell {interface} that {neighbour} is at {address}"):
-            namespace.routes.neigh("add", dst=neighbour, lladdr=address, ifindex=index, state=_PERMANENT)
+        with asked(f"tell {interface} that {neighbour} is at {address}"):
+            namespace.routes.neigh("add", dst=neighbour, lladdr=address, ifindex=index, state=PERMANENT)
 
 
 def _optional(namespace: Namespace, index: int, **settings: int) -> None:
@@ -127,7 +127,7 @@ def quieten(namespace: Namespace) -> list[str]:
 
 def read_links(namespace: Namespace) -> dict[str, dict[str, Any]]:
     """Return every interface's state and counters since it was made."""
-    with _asked("read interfaces"):
+    with asked("read interfaces"):
         found = list(namespace.routes.get_links())
     names = {link["index"]: link.get("ifname") for link in found}
     return {
@@ -145,14 +145,14 @@ def read_links(namespace: Namespace) -> dict[str, dict[str, Any]]:
 
 def read_learned(namespace: Namespace, bridge: str) -> list[tuple[str, str]]:
     """Return (MAC address, interface) of everything that a bridge has learned."""
-    with _asked(f"read what {bridge} has learned"):
+    with asked(f"read what {bridge} has learned"):
         names = {link["index"]: link.get("ifname") for link in namespace.routes.get_links()}
         index = index_of(namespace, bridge)
         entries = list(namespace.routes.fdb("dump", master=index))
     return [
         (entry.get("lladdr"), names.get(entry["ifindex"], ""))
         for entry in entries
-        if not entry["state"] & _PERMANENT and entry["ifindex"] != index  # permanent: the ports' own addresses
+        if not entry["state"] & PERMANENT and entry["ifindex"] != index  # permanent: the ports' own addresses
     ]
 
 
@@ -186,7 +186,8 @@ def index_of(namespace: Namespace, interface: str) -> int:
 
 
 @contextmanager
-def _asked(what: str) -> Iterator[None]:
+def asked(what: str) -> Iterator[None]:
+    """Turn a refusal of the kernel into a DeploymentError that says what was asked for."""
     try:
         yield
     except NetlinkError as error:

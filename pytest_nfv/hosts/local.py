@@ -25,14 +25,24 @@ _LAUNCHER = str(Path(__file__).with_name("launch.py"))
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Namespaces that a command enters, as paths that setns(2) takes; empty stays where we are."""
+    """What a command enters; empty stays where we are.
+
+    Attributes:
+        user, net: namespaces, as paths that setns(2) takes.
+        cgroup: control group, its directory.
+        enclosed: in PID and mount namespaces of its own, with a /proc and a /sys of what is seen there.
+    """
 
     user: str = ""
     net: str = ""
+    cgroup: str = ""
+    enclosed: bool = False
 
     def options(self) -> list[str]:
         """Return the launcher's options for it."""
-        return [*(["--user", self.user] if self.user else []), *(["--net", self.net] if self.net else [])]
+        named = {"--user": self.user, "--net": self.net, "--cgroup": self.cgroup}
+        named["--enclosed"] = "yes" if self.enclosed else ""
+        return [word for name, value in named.items() if value for word in (name, value)]
 
 
 class LocalProcess:

@@ -19,6 +19,8 @@ class NamespaceHost:
         role: what the run calls it: `gen`.
         namespace: its name on the machine, `nfv-RUN-gen`; without root only a text.
         notes: what could not be set up in it as it should be.
+        run_id: the run that its processes are marked with.
+        entry: how a command comes into it.
     """
 
     def __init__(
@@ -29,6 +31,8 @@ class NamespaceHost:
         self.namespace = namespace
         self.notes = notes
         self._ask = ask
+        self.run_id = run_id
+        self.entry = entry
         self._local = LocalHost(run_id, name=f"local/{role}", entry=entry)
 
     @property

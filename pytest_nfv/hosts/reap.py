@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pytest_nfv.errors import DeploymentError
-from pytest_nfv.hosts import marks, remains
+from pytest_nfv.hosts import cgroups, marks, remains
 from pytest_nfv.hosts.netns import NAMED
 
 
@@ -41,6 +41,7 @@ def _left(mark: marks.Mark, named: Path) -> list[str]:
     return [
         *(f"process {pid}" for pid in remains.processes_of(mark.run_id)),
         *(f"network namespace {path.name}" for path in remains.namespaces_of(mark.run_id, named)),
+        *(f"control group {path}" for path in cgroups.groups_of(mark.run_id)),
         *([f"directory {mark.directory}"] if mark.directory.is_dir() else []),
         f"mark of run {mark.run_id}",
     ]
@@ -48,6 +49,6 @@ def _left(mark: marks.Mark, named: Path) -> list[str]:
 
 def _removed(mark: marks.Mark, named: Path) -> list[str]:
     removed = remains.kill_processes(mark.run_id) + remains.remove_namespaces(mark.run_id, named)
-    removed += remains.remove_directory(mark.directory)
+    removed += cgroups.remove_groups(mark.run_id) + remains.remove_directory(mark.directory)
     mark.remove()
     return [*removed, f"mark of run {mark.run_id}"]

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 from pytest_nfv.errors import ConfigurationError, GeneratorError
 from pytest_nfv.model.offer import PortSpec
-from pytest_nfv.rings.frames import Frames, Prepared
+from pytest_nfv.rings.frames import I64, Frames, Prepared
 from pytest_nfv.rings.packet_receive import PacketRing
 from pytest_nfv.rings.packet_send import PacketSender
-from pytest_nfv.rings.port import U64, Arrived
+from pytest_nfv.rings.port import U8, U64, Arrived
 
 BURST_MAX = 64  # a quarter of a veth's ring of 256
 RECEIVE_SLOTS = 65_536  # 80 ms at 0.8 Mpps
@@ -90,13 +90,28 @@ class AfPacketPort:
         Raises:
             ConfigurationError: frames longer than the MTU allows.
         """
-        octets = Frames.of(frames).longest
+        self._check_fits(Frames.of(frames).longest)
+        self._open_sender().prepare(frames)
+
+    def _check_fits(self, octets: int) -> None:
         if octets > self._mtu + ETHERNET_HEADER:
             raise ConfigurationError(
                 f"frame size {octets + 4}: accepted on interface {self._interface}: up to {self._mtu + 18} octets "
                 f"with FCS, as its MTU is {self._mtu}"
             )
-        self._open_sender().prepare(frames)
+
+    def arrange(self, octets: int) -> None:
+        """Make headers for frames that lie elsewhere.
+
+        Raises:
+            ConfigurationError: frames longer than the MTU allows.
+        """
+        self._check_fits(octets)
+        self._open_sender().arrange()
+
+    def forward(self, frames: U8, octets: I64) -> int:
+        """Send frames from where they lie; return how many were taken."""
+        return self._open_sender().forward(frames, octets)
 
     def expect(self, octets: int) -> None:
         """Make the ring anew where the size of its slots has to change."""

@@ -17,11 +17,12 @@ from collections.abc import Sequence
 
 from pytest_nfv.errors import ConfigurationError, GeneratorError, NfvError
 from pytest_nfv.model.offer import PortSpec
-from pytest_nfv.rings.frames import Frames, Prepared
-from pytest_nfv.rings.port import U64, Arrived
+from pytest_nfv.rings.bpf import attach, load
+from pytest_nfv.rings.frames import I64, Frames, Prepared
+from pytest_nfv.rings.port import U8, U64, Arrived
 from pytest_nfv.rings.spread import Gather, Spread
 from pytest_nfv.rings.xdp_options import ETHERNET_OCTETS, XdpOptions
-from pytest_nfv.rings.xdp_program import SocketMap, attach, by_mac, by_queue, load
+from pytest_nfv.rings.xdp_program import SocketMap, by_mac, by_queue
 from pytest_nfv.rings.xdp_receive import XdpReceiver
 from pytest_nfv.rings.xdp_send import XdpSender
 from pytest_nfv.rings.xdp_socket import Umem, XdpSocket
@@ -141,13 +142,30 @@ class AfXdpPort:
             ConfigurationError: frames longer than the MTU allows.
             GeneratorError: the device holds on to frames sent before.
         """
-        octets, mtu = Frames.of(frames).longest, self._options.mtu
+        self._check_fits(Frames.of(frames).longest)
+        self._out().prepare(frames)
+
+    def _check_fits(self, octets: int) -> None:
+        mtu = self._options.mtu
         if octets > mtu + ETHERNET_OCTETS - 4:
             raise ConfigurationError(
                 f"frame size {octets + 4}: accepted on {self._name}: up to {mtu + 18} octets with FCS, as its MTU "
                 f"is {mtu}"
             )
-        self._out().prepare(frames)
+
+    def arrange(self, octets: int) -> None:
+        """Lay the chunks out for frames that are forwarded.
+
+        Raises:
+            ConfigurationError: frames longer than the MTU allows.
+            GeneratorError: the device holds on to frames sent before.
+        """
+        self._check_fits(octets)
+        self._out().arrange(octets)
+
+    def forward(self, frames: U8, octets: I64) -> int:
+        """Copy frames into chunks and send them; return how many were taken."""
+        return self._out().forward(frames, octets)
 
     def expect(self, octets: int) -> None:
         """A chunk holds any frame of the MTU."""

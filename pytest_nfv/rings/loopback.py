@@ -109,6 +109,14 @@ class LoopbackPort:
         self._slots.went(count)
         return taken, count - taken
 
+    def arrange(self, octets: int) -> None:
+        """Widen the slots of the wire."""
+        self._out.widen(octets)
+
+    def forward(self, frames: U8, octets: I64) -> int:
+        """Copy the frames to the far end, as far as there is room."""
+        return self._out.put(frames[:, : int(octets.max())], octets)
+
     def receive(self, limit: int) -> Arrived | None:
         """Return what arrived, up to the end of the ring; the stamp is the time of this call."""
         first = self._in.read % self._in.slots

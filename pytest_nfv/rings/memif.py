@@ -18,13 +18,13 @@ from collections.abc import Sequence
 
 from pytest_nfv.errors import ConfigurationError, GeneratorError
 from pytest_nfv.model.offer import PortSpec
-from pytest_nfv.rings.frames import Frames, Prepared
+from pytest_nfv.rings.frames import I64, Frames, Prepared
 from pytest_nfv.rings.memif_channel import Channel
 from pytest_nfv.rings.memif_ends import ETHERNET_OCTETS, ClientEnd, End, ServerEnd, Watch
 from pytest_nfv.rings.memif_link import Agreed
 from pytest_nfv.rings.memif_meeting import ClientMeeting, Meeting, ServerMeeting, meet
 from pytest_nfv.rings.memif_options import MemifOptions
-from pytest_nfv.rings.port import U64, Arrived
+from pytest_nfv.rings.port import U8, U64, Arrived
 from pytest_nfv.rings.spread import Gather, Spread
 
 
@@ -112,14 +112,32 @@ class MemifPort:
             ConfigurationError: frames longer than the MTU allows.
             GeneratorError: the peer holds on to frames sent before.
         """
-        octets, most = Frames.of(frames).longest, self.options.mtu + ETHERNET_OCTETS
+        self._check_fits(Frames.of(frames).longest)
+        self._opened()
+        self._leaving.prepare(frames)
+
+    def _check_fits(self, octets: int) -> None:
+        most = self.options.mtu + ETHERNET_OCTETS
         if octets > most:
             raise ConfigurationError(
                 f"frame size {octets + 4}: accepted on {self._name}: up to {most + 4} octets with FCS and VLAN "
                 f"tag, as its MTU is {self.options.mtu}"
             )
+
+    def arrange(self, octets: int) -> None:
+        """Lay the transmit slots out for frames that are forwarded.
+
+        Raises:
+            ConfigurationError: frames longer than the MTU allows.
+            GeneratorError: the peer holds on to frames sent before.
+        """
+        self._check_fits(octets)
         self._opened()
-        self._leaving.prepare(frames)
+        self._leaving.arrange(octets)
+
+    def forward(self, frames: U8, octets: I64) -> int:
+        """Copy frames into slots and send them; return how many were taken."""
+        return self._leaving.forward(frames, octets)
 
     def expect(self, octets: int) -> None:
         """Place buffers so that signatures lie on words; they hold any frame of the MTU."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from pytest_nfv.errors import GeneratorError
 from pytest_nfv.model.offer import SIGNATURE_OCTETS
+from pytest_nfv.rings.forwarding import Lengths, copy_frames
 from pytest_nfv.rings.frames import I64, Frames, Prepared
 from pytest_nfv.rings.memif_ring import LENGTH, Ring, chain, joined, unchained
 from pytest_nfv.rings.port import U8, U64, Arrived
@@ -98,6 +99,37 @@ class ClientSender:
         self._slots.sent(count)
         self._ring.advance(count)
         return count, 0
+
+    def arrange(self, octets: int) -> None:
+        """Have a frame begin where its buffer begins.
+
+        Raises:
+            GeneratorError: the peer holds on to frames sent before.
+        """
+        self._drain()
+        ring, stride = self._ring, buffer_octets(octets)
+        self._room: U8 = self._area[: ring.slots * stride].reshape(ring.slots, stride)
+        ring.words[:, 0] = octets << 32
+        ring.words[:, 1] = self._offset + np.arange(ring.slots) * stride
+        self._lengths = Lengths(ring.slots, octets)
+
+    def forward(self, frames: U8, octets: I64) -> int:
+        """Copy frames into free buffers and publish them; return how many there was room for."""
+        ring = self._ring
+        taken = min(len(frames), ring.mine())
+        if not taken:
+            return 0
+        width, told = self._lengths.widest(octets[:taken])
+        done, first = 0, ring.first
+        while done < taken:
+            rows = slice(first, first + min(taken - done, ring.slots - first))
+            some = slice(done, done + rows.stop - first)
+            copy_frames(self._room[rows], frames[some], width)
+            if not told:
+                ring.words[rows, 0] = octets[some] << 32
+            done, first = some.stop, 0
+        ring.advance(taken)
+        return taken
 
     @property
     def waiting(self) -> int:

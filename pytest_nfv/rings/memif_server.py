@@ -11,7 +11,8 @@ import numpy as np
 
 from pytest_nfv.errors import GeneratorError
 from pytest_nfv.model.offer import SIGNATURE_OCTETS
-from pytest_nfv.rings.frames import Frames, Prepared
+from pytest_nfv.rings.forwarding import copy_frames
+from pytest_nfv.rings.frames import I64, Frames, Prepared
 from pytest_nfv.rings.memif_buffers import ClientBuffers, gather, scatter
 from pytest_nfv.rings.memif_client import DRAIN_S, buffer_octets
 from pytest_nfv.rings.memif_ring import Ring, chain, joined, unchained
@@ -94,14 +95,50 @@ class ServerSender:
     def _copy_anywhere(self, words: U64, done: int) -> int:
         slots = self._buffers.read(words)
         count = len(slots.offsets)
-        if int(slots.lengths.min()) < self._longest:
-            raise GeneratorError(
-                f"{self._ring.name}: the peer handed out a buffer of {int(slots.lengths.min())} octets: accepted: "
-                f"{self._longest} and more, the size of the frames"
-            )
+        self._check_room(int(slots.lengths.min()), self._longest)
         scatter(slots, self._due(done, count))
         self._tell(done, count, slots.number << 16)
         return count
+
+    def arrange(self, octets: int) -> None:
+        """Nothing is laid out: buffers and their sizes are the client's."""
+
+    def forward(self, frames: U8, octets: I64) -> int:
+        """Copy frames into the client's buffers and publish them; return how many there was room for.
+
+        Raises:
+            GeneratorError: a buffer lies outside its region, or is too small for the frames.
+        """
+        taken, done = min(len(frames), self._ring.mine()), 0
+        while done < taken:
+            done += self._forward(frames[done:taken], octets[done:taken])
+        return taken
+
+    def _forward(self, frames: U8, octets: I64) -> int:
+        """Copy frames up to the ring's end or a change of region; return how many."""
+        ring, width = self._ring, int(octets.max())
+        first = ring.first
+        words = ring.words[first : first + min(len(frames), ring.slots - first)].copy()
+        count = len(words)
+        alike = self._buffers.alike(words, first)
+        if alike is not None and alike[1] >= width:
+            copy_frames(alike[0], frames[:count], width)
+            region = int(words[0, 0]) & 0xFFFF0000
+        else:
+            slots = self._buffers.read(words)
+            count, region = len(slots.offsets), slots.number << 16
+            self._check_room(int(slots.lengths.min()), width)
+            scatter(slots, frames[:count, :width])
+        ring.words[first : first + count, 0] = octets[:count] << 32 | region
+        ring.advance(count)
+        return count
+
+    def _check_room(self, least: int, octets: int) -> None:
+        if least < octets:
+            raise GeneratorError(
+                f"{self._ring.name}: the peer handed out a buffer of {least} octets: accepted: "
+                f"{octets} and more, the size of the frames"
+            )
 
     @property
     def waiting(self) -> int:

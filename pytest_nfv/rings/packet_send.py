@@ -28,12 +28,13 @@ import numpy as np
 
 from pytest_nfv.errors import GeneratorError
 from pytest_nfv.model.offer import SIGNATURE_OCTETS
-from pytest_nfv.rings.frames import Frames, Prepared
+from pytest_nfv.rings.frames import I64, Frames, Prepared
 from pytest_nfv.rings.port import U8, U64
 from pytest_nfv.rings.slots import AsideSlots
 
 SEND_WAIT_S = 0.05
 SEND_BUFFER = 4 << 20
+_MESSAGES_MAX = 1024  # the kernel's UIO_MAXIOV
 _SO_SNDBUFFORCE = 32
 _MMSGHDR_WORDS = 8  # struct mmsghdr on LP64: msghdr of 7 words, then msg_len and padding
 _LINE = 64
@@ -137,8 +138,41 @@ class PacketSender:
         self._slots.went(done)
         return done - refused, refused
 
+    def arrange(self) -> None:
+        """Make headers for frames that lie elsewhere."""
+        self._outside = np.zeros((_MESSAGES_MAX, 2), np.uint64)
+        self._outside_messages = np.zeros((_MESSAGES_MAX, _MMSGHDR_WORDS), np.uint64)
+        at = np.arange(_MESSAGES_MAX, dtype=np.uint64) * np.uint64(16)
+        self._outside_messages[:, 2] = np.uint64(self._outside.ctypes.data) + at
+        self._outside_messages[:, 3] = 1
+
+    def forward(self, frames: U8, octets: I64) -> int:
+        """Send frames from where they lie: the kernel copies them before the call returns.
+
+        Raises:
+            GeneratorError: the interface went away, or the kernel will not send.
+        """
+        taken = 0
+        headers = self._outside_messages.ctypes.data
+        for first in range(0, len(frames), _MESSAGES_MAX):
+            some = frames[first : first + _MESSAGES_MAX]
+            count = len(some)
+            at = np.arange(count, dtype=np.uint64) * np.uint64(some.strides[0])
+            self._outside[:count, 0] = np.uint64(some.ctypes.data) + at
+            self._outside[:count, 1] = octets[first : first + count]
+            done, refused = offer_all(
+                lambda skip, rest: self._sendmmsg_from(headers + skip * _MMSGHDR_WORDS * 8, rest),
+                count,
+                time.monotonic,
+            )
+            taken += done - refused
+        return taken
+
     def _send(self, skip: int, count: int) -> int:
-        at = self._headers + (self._slots.first + skip) * _MMSGHDR_WORDS * 8
+        return self._sendmmsg_from(self._headers + (self._slots.first + skip) * _MMSGHDR_WORDS * 8, count)
+
+    def _sendmmsg_from(self, at: int, count: int) -> int:
+        """Send `count` frames whose headers begin at an address; return how many went, or the negative errno."""
         sent: int = self._sendmmsg(self._fd, at, count, 0)
         if sent >= 0:
             return sent

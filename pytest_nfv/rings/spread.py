@@ -8,8 +8,9 @@ from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
-from pytest_nfv.rings.frames import Frames, Prepared
-from pytest_nfv.rings.port import U64, Arrived
+from pytest_nfv.rings.forwarding import flow_queue
+from pytest_nfv.rings.frames import I64, Frames, Prepared
+from pytest_nfv.rings.port import U8, U64, Arrived
 
 
 class Sender(Protocol):
@@ -22,6 +23,10 @@ class Sender(Protocol):
     def reserve(self, count: int) -> U64: ...  # noqa: D102 - see Port
 
     def commit(self, count: int) -> tuple[int, int]: ...  # noqa: D102 - see Port
+
+    def arrange(self, octets: int) -> None: ...  # noqa: D102 - see ForwardingPort
+
+    def forward(self, frames: U8, octets: I64) -> int: ...  # noqa: D102 - see ForwardingPort
 
 
 class Receiver(Protocol):
@@ -79,6 +84,20 @@ class Spread:
                 refused += queue.commit(len(slots))[1]
                 words = words[len(slots) :]
         return count - refused, refused
+
+    def arrange(self, octets: int) -> None:
+        """Lay out the slots of every queue."""
+        for queue in self._queues:
+            queue.arrange(octets)
+
+    def forward(self, frames: U8, octets: I64) -> int:
+        """Deal frames out by their flow; return how many were taken."""
+        chosen, taken = flow_queue(frames, len(self._queues)), 0
+        for index, queue in enumerate(self._queues):
+            rows = np.flatnonzero(chosen == index)
+            if len(rows):
+                taken += queue.forward(frames[rows], octets[rows])
+        return taken
 
 
 class Gather(Generic[R]):

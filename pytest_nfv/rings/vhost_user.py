@@ -23,9 +23,9 @@ from typing import Any
 
 from pytest_nfv.errors import ConfigurationError, GeneratorError
 from pytest_nfv.model.offer import PortSpec
-from pytest_nfv.rings.frames import Frames, Prepared
+from pytest_nfv.rings.frames import I64, Frames, Prepared
 from pytest_nfv.rings.memory import SharedMemory
-from pytest_nfv.rings.port import U64, Arrived
+from pytest_nfv.rings.port import U8, U64, Arrived
 from pytest_nfv.rings.rendezvous import Rendezvous
 from pytest_nfv.rings.spread import Gather, Spread
 from pytest_nfv.rings.vhost_link import DEVICE_ADDRESS, HEADER, FrontLink, RingPlan
@@ -186,14 +186,31 @@ class VhostUserPort:
             ConfigurationError: frames longer than the MTU allows.
             GeneratorError: the peer is gone, or holds on to frames sent before.
         """
-        octets = Frames.of(frames).longest
+        self._check_fits(Frames.of(frames).longest)
+        self._connected()
+        self._leaving.prepare(frames)
+
+    def _check_fits(self, octets: int) -> None:
         if octets > self._options.mtu + ETHERNET_OCTETS - 4:
             raise ConfigurationError(
                 f"frame size {octets + 4}: accepted on {self._name}: up to {self._options.mtu + 18} octets with "
                 f"FCS, as its MTU is {self._options.mtu}"
             )
+
+    def arrange(self, octets: int) -> None:
+        """Lay the transmit slots out for frames that are forwarded.
+
+        Raises:
+            ConfigurationError: frames longer than the MTU allows.
+            GeneratorError: the peer is gone, or holds on to frames sent before.
+        """
+        self._check_fits(octets)
         self._connected()
-        self._leaving.prepare(frames)
+        self._leaving.arrange(octets)
+
+    def forward(self, frames: U8, octets: I64) -> int:
+        """Copy frames into slots and send them; return how many were taken."""
+        return self._leaving.forward(frames, octets)
 
     def expect(self, octets: int) -> None:
         """Have as many slots with the device as the caches hold of such frames; each holds any frame of the MTU.

@@ -18,7 +18,8 @@ import numpy as np
 
 from pytest_nfv.errors import ConfigurationError, GeneratorError
 from pytest_nfv.model.offer import SIGNATURE_OCTETS, PortSpec
-from pytest_nfv.rings.frames import Frames, Prepared
+from pytest_nfv.rings.forwarding import copy_frames
+from pytest_nfv.rings.frames import I64, Frames, Prepared
 from pytest_nfv.rings.port import U8, U64, Arrived
 from pytest_nfv.rings.rendezvous import MEET_S, Rendezvous
 from pytest_nfv.rings.slots import AsideSlots
@@ -68,6 +69,29 @@ class _Out:
         taken = queue.put(rows, self._slots.octets[first : first + count])
         self._slots.went(count)
         return taken, count - taken
+
+    def arrange(self, octets: int) -> None:
+        self._header = self._rings.header
+        self._aside: U8 = np.zeros((BURST_MAX, self._header + octets), np.uint8)
+        self._aside[:, 10 : self._header] = _ONE_BUFFER[: self._header - 10]
+
+    def forward(self, frames: U8, octets: I64) -> int:
+        """The driver's buffers are checked one batch at a time: frames are put behind their headers first."""
+        queue = self._rings.sending(self._pair)
+        if queue is None or queue.header != self._header:  # down, or another driver since `arrange`
+            return 0
+        done, header = 0, self._header
+        while done < len(frames):
+            some = slice(done, done + BURST_MAX)
+            lengths = octets[some]
+            width = int(lengths.max())
+            rows = self._aside[: len(lengths), : header + width]
+            copy_frames(rows[:, header:], frames[some], width)
+            taken = queue.put(rows, lengths + header)
+            done += taken
+            if taken < len(lengths):
+                break
+        return done
 
 
 class _In:
@@ -164,14 +188,31 @@ class VhostUserBackendPort:
             ConfigurationError: frames longer than the MTU allows.
             GeneratorError: no driver has set up its queues.
         """
-        octets = Frames.of(frames).longest
+        self._check_fits(Frames.of(frames).longest)
+        self._driven()
+        self._leaving.prepare(frames)
+
+    def _check_fits(self, octets: int) -> None:
         if octets > self._options.mtu + ETHERNET_OCTETS:
             raise ConfigurationError(
                 f"frame size {octets + 4}: accepted on {self._name}: up to {self._options.mtu + 18} octets with "
                 f"FCS, as its MTU is {self._options.mtu}"
             )
+
+    def arrange(self, octets: int) -> None:
+        """Make room for frames that are forwarded.
+
+        Raises:
+            ConfigurationError: frames longer than the MTU allows.
+            GeneratorError: no driver has set up its queues.
+        """
+        self._check_fits(octets)
         self._driven()
-        self._leaving.prepare(frames)
+        self._leaving.arrange(octets)
+
+    def forward(self, frames: U8, octets: I64) -> int:
+        """Copy frames to the driver; return how many it had buffers for."""
+        return self._leaving.forward(frames, octets)
 
     def expect(self, octets: int) -> None:
         """Read frames of up to `octets`.

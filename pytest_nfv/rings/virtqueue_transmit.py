@@ -8,8 +8,9 @@ import numpy as np
 
 from pytest_nfv.errors import GeneratorError
 from pytest_nfv.model.offer import SIGNATURE_OCTETS
+from pytest_nfv.rings.forwarding import Lengths, copy_frames
 from pytest_nfv.rings.frames import I64, Frames, Prepared
-from pytest_nfv.rings.port import U64
+from pytest_nfv.rings.port import U8, U64
 from pytest_nfv.rings.slots import RingSlots
 from pytest_nfv.rings.virtqueue import QUIET, WRAP, Virtqueue, step
 from pytest_nfv.rings.virtqueue_driver import LOW, Buffers, Doorbell, check_heads
@@ -103,6 +104,48 @@ class TransmitQueue:
         self._ring.available[1] = self._published & WRAP
         self._bell.ring()
         return count, 0
+
+    def arrange(self, octets: int) -> None:
+        """Have a frame begin where a cache line begins, its header before it, where the slot has room for that.
+
+        A device that does not look at headers then reads one line of a 64 B frame.
+
+        Raises:
+            GeneratorError: the device holds on to frames sent before.
+        """
+        self.drain()
+        header, stride = self._header, len(self._buffers.area) // self._size
+        start = _LINE if _LINE + octets <= stride else header
+        slots = self._buffers.area[: self._size * stride].reshape(self._size, stride)
+        slots[:, start - header : start] = 0
+        self._room: U8 = slots[:, start:]
+        table = self._ring.descriptors
+        table["address"] = self._buffers.addresses(self._size, stride, start - header)
+        table["octets"], table["flags"], table["next"] = header + octets, 0, 0
+        self._told = table["octets"]
+        self._lengths = Lengths(self._size, octets)
+
+    def forward(self, frames: U8, octets: I64) -> int:
+        """Copy frames into free slots and publish them; return how many there was room for."""
+        if self._size - self._published + self._free_to < len(frames):
+            self._reclaim()
+        taken = min(len(frames), self._size - self._published + self._free_to)
+        if not taken:
+            return 0
+        width, told = self._lengths.widest(octets[:taken])
+        done = 0
+        while done < taken:
+            first = (self._published + done) & self._mask
+            rows = slice(first, first + min(taken - done, self._size - first))
+            some = slice(done, done + rows.stop - first)
+            copy_frames(self._room[rows], frames[some], width)
+            if not told:
+                self._told[rows] = octets[some] + self._header
+            done = some.stop
+        self._published += taken
+        self._ring.available[1] = self._published & WRAP
+        self._bell.ring()
+        return taken
 
     def _reclaim(self) -> None:
         """Take note of the frames that the device is done with."""

@@ -6,21 +6,14 @@ the program with the last descriptor of the link, however the process ends.
 
 from __future__ import annotations
 
-import ctypes
-import errno
-import os
-import platform
 import struct
 from collections.abc import Sequence
 
-from pytest_nfv.errors import CapabilityMissing, ConfigurationError, GeneratorError
+from pytest_nfv.errors import ConfigurationError
+from pytest_nfv.rings.bpf import Map
 
 MACS_MAX = 64
-_SYSCALLS = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "ppc64le": 361, "s390x": 351}
-_MAP_CREATE, _MAP_UPDATE, _PROG_LOAD, _LINK_CREATE = 0, 2, 5, 28
-_MAP_TYPE_XSKMAP, _PROG_TYPE_XDP, _ATTACH_XDP = 17, 6, 37
-_GENERIC, _NATIVE = 1 << 1, 1 << 2
-_LOG_OCTETS = 1 << 16
+_MAP_TYPE_XSKMAP = 17
 
 # struct xdp_md: where the frame begins and ends, and the queue it came by.
 _DATA, _DATA_END, _QUEUE = 0, 4, 16
@@ -112,94 +105,25 @@ def mac(text: str) -> bytes:
     return address
 
 
-def _bpf(command: int, attributes: bytes) -> int:
-    """Call bpf(2); return what it returns.
-
-    Raises:
-        CapabilityMissing: not permitted, or not known here.
-        OSError: anything else.
-    """
-    number = _SYSCALLS.get(platform.machine())
-    if number is None:
-        raise CapabilityMissing("af_xdp", f"bpf(2) on {platform.machine()}", "use the port kind af_packet there")
-    buffer = ctypes.create_string_buffer(attributes, len(attributes))
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.syscall.restype = ctypes.c_long
-    done: int = libc.syscall(ctypes.c_long(number), ctypes.c_long(command), buffer, ctypes.c_long(len(attributes)))
-    if done >= 0:
-        return done
-    error = ctypes.get_errno()
-    if error in (errno.EPERM, errno.EACCES, errno.ENOSYS):
-        raise CapabilityMissing(
-            "af_xdp",
-            f"bpf(2) is refused ({os.strerror(error)})",
-            "run as root of the machine, with CAP_BPF and CAP_NET_ADMIN in the initial user namespace: the root "
-            "of a user namespace may load no XDP program; or use the port kind af_packet",
-        )
-    raise OSError(error, os.strerror(error))
 
 
 class SocketMap:
     """An XSKMAP: which socket takes the frames of which queue."""
 
     def __init__(self, queues: int) -> None:
-        self.fd = _bpf(_MAP_CREATE, struct.pack("<IIIII", _MAP_TYPE_XSKMAP, 4, 4, queues, 0))
+        self._map = Map(_MAP_TYPE_XSKMAP, 4, 4, queues)
+
+    @property
+    def fd(self) -> int:
+        """Its descriptor, -1 once closed."""
+        return self._map.fd
 
     def set(self, queue: int, socket: int) -> None:
         """Give the frames of a queue to a socket, by its descriptor."""
-        key, value = ctypes.c_uint32(queue), ctypes.c_uint32(socket)
-        pointers = ctypes.addressof(key), ctypes.addressof(value)
-        _bpf(_MAP_UPDATE, struct.pack("<IIQQQ", self.fd, 0, *pointers, 0))
+        self._map.set(struct.pack("=I", queue), struct.pack("=I", socket))
 
     def close(self) -> None:
         """Let go of the map; a program that uses it keeps it. Safe to call twice."""
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
+        self._map.close()
 
 
-def load(program: bytes) -> int:
-    """Load a program; return its descriptor.
-
-    Raises:
-        CapabilityMissing: not permitted.
-        GeneratorError: the kernel's verifier refuses it; with its last words.
-    """
-    instructions = ctypes.create_string_buffer(program, len(program))
-    licence, log = ctypes.create_string_buffer(b"Apache-2.0"), ctypes.create_string_buffer(_LOG_OCTETS)
-
-    def attributes(level: int) -> bytes:
-        words = len(program) // 8, ctypes.addressof(instructions), ctypes.addressof(licence)
-        logging = (level, _LOG_OCTETS, ctypes.addressof(log)) if level else (0, 0, 0)
-        return struct.pack(
-            "<IIQQIIQII16sII", _PROG_TYPE_XDP, *words, *logging, 0, 0, b"pytest_nfv", 0, _ATTACH_XDP
-        )
-
-    try:
-        return _bpf(_PROG_LOAD, attributes(0))
-    except OSError as error:
-        first = error
-    try:
-        return _bpf(_PROG_LOAD, attributes(1))
-    except OSError as error:
-        said = "; ".join(log.value.decode("utf-8", "replace").strip().splitlines()[-3:])
-        raise GeneratorError(f"the XDP program is refused: {first.strerror}: {said}") from error
-
-
-def attach(program: int, interface: int, name: str) -> tuple[int, bool]:
-    """Attach a program to an interface, by their numbers; return (the link's descriptor, whether in the driver).
-
-    Raises:
-        CapabilityMissing: not permitted.
-        GeneratorError: another program is there, or the kernel knows no XDP links (before 5.9).
-    """
-    for flags in (_NATIVE, _GENERIC):
-        try:
-            return _bpf(
-                _LINK_CREATE, struct.pack("<IIII", program, interface, _ATTACH_XDP, flags)
-            ), flags == _NATIVE
-        except OSError as error:
-            last = error
-            if error.errno == errno.EBUSY:
-                break
-    raise GeneratorError(f"interface {name}: no XDP program can be attached: {last.strerror}: is another there?")

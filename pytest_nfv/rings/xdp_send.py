@@ -15,6 +15,7 @@ import numpy as np
 
 from pytest_nfv.errors import GeneratorError
 from pytest_nfv.model.offer import SIGNATURE_OCTETS
+from pytest_nfv.rings.forwarding import Lengths, copy_frames
 from pytest_nfv.rings.frames import I64, Frames, Prepared
 from pytest_nfv.rings.packet_send import SEND_WAIT_S
 from pytest_nfv.rings.port import U8, U64
@@ -106,6 +107,43 @@ class XdpSender:
         self._xsk.tx.produce(count)
         refused = self._push()
         return count - refused, refused
+
+    def arrange(self, octets: int) -> None:
+        """Have a frame begin where its chunk begins; a chunk holds any frame of the MTU.
+
+        Raises:
+            GeneratorError: the device holds on to frames sent before.
+        """
+        self._drain()
+        starts = self._offset + np.arange(self._size, dtype=np.uint64) * np.uint64(self._chunk)
+        self._addresses = starts
+        self._xsk.tx.entries[:, 0], self._xsk.tx.entries[:, 1] = starts, octets
+        self._lengths = Lengths(self._size, octets)
+
+    def forward(self, frames: U8, octets: I64) -> int:
+        """Copy frames into chunks and send them; return how many were taken.
+
+        Raises:
+            GeneratorError: the interface went away, or the kernel will not send.
+        """
+        if self._free_to - self._sent < len(frames):
+            self._reclaim()
+        tx, taken = self._xsk.tx, min(len(frames), self._free_to - self._sent)
+        if not taken:
+            return 0
+        width, told = self._lengths.widest(octets[:taken])
+        done = 0
+        while done < taken:
+            first = tx.first
+            rows = slice(first, first + min(taken - done, self._size - first))
+            some = slice(done, done + rows.stop - first)
+            copy_frames(self._chunks[rows], frames[some], width)
+            if not told:
+                tx.entries[rows, 1] = octets[some]
+            tx.produce(rows.stop - first)
+            done = some.stop
+        self._sent += taken
+        return taken - self._push()
 
     def _push(self) -> int:
         """Have the kernel take what is in the ring; return how many frames it refused meanwhile."""

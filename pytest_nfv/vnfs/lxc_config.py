@@ -1,0 +1,80 @@
+"""The configuration of a container, as lxc.container.conf(5) has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_nfv.errors import ConfigurationError
+from pytest_nfv.vnfs.lxc_rootfs import INIT
+
+_UNSAFE = set(" \t\n\\")
+_MEMORY = {1: "lxc.cgroup.memory.limit_in_bytes", 2: "lxc.cgroup2.memory.max"}
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A directory of the machine that a container sees at the same path.
+
+    Attributes:
+        path: absolute; writable: whether it may be written to.
+    """
+
+    path: Path
+    writable: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.path.is_absolute() or set(str(self.path)) & _UNSAFE or not self.path.is_dir():
+            raise ConfigurationError(
+                f"mount {str(self.path)!r}: accepted: the absolute path of a directory, with no space in it"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerConfig:
+    """One container.
+
+    Attributes:
+        name: also that of its control groups; short: its host name.
+        rootfs: its root file system; busybox: what is mounted into it.
+        net: the network namespace that it is in.
+        environment: of its init, `NAME=value` each.
+        mounts: directories of the machine.
+        memory_mib: limit in MiB, 0 for none; hierarchy: version of the control groups that limit it.
+    """
+
+    name: str
+    short: str
+    rootfs: Path
+    busybox: Path
+    net: str
+    environment: tuple[str, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    memory_mib: int = 0
+    hierarchy: int = 2
+
+    def text(self) -> str:
+        """Return the file."""
+        return "".join(f"{key} = {value}\n" for key, value in self._lines())
+
+    def _lines(self) -> Iterator[tuple[str, str]]:
+        yield "lxc.uts.name", self.short
+        yield "lxc.rootfs.path", f"dir:{self.rootfs}"
+        yield "lxc.init.cmd", f"/bin/sh /{INIT}"
+        yield "lxc.namespace.share.net", self.net  # its interfaces are made there before it starts
+        yield "lxc.cgroup.dir.container", self.name
+        yield "lxc.cgroup.dir.monitor", f"{self.name}.monitor"
+        yield "lxc.apparmor.profile", "unconfined"
+        yield "lxc.console.path", "none"  # its console is the standard streams of lxc-start
+        yield "lxc.tty.max", "0"
+        yield "lxc.autodev", "1"
+        yield "lxc.mount.auto", "proc:rw sys:rw"
+        yield "lxc.mount.entry", f"{self.busybox} bin/busybox none bind,ro 0 0"
+        for mount in self.mounts:
+            options = "bind" if mount.writable else "bind,ro"
+            yield "lxc.mount.entry", f"{mount.path} {str(mount.path).lstrip('/')} none {options},create=dir 0 0"
+        for variable in self.environment:
+            yield "lxc.environment", variable
+        if self.memory_mib:
+            yield _MEMORY[self.hierarchy], str(self.memory_mib << 20)

@@ -1,0 +1,204 @@
+"""The numpy engine: `pytest_nfv.nfproc` as a pinned process on a host, driven by JSON lines.
+
+Run against memif and vhost-user ports of this package, on Linux 6.18.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+from pytest_nfv.errors import CapabilityMissing, ConfigurationError, DeploymentError, NfvError
+from pytest_nfv.hosts.lines import JsonLines, LinesBroken
+from pytest_nfv.hosts.protocol import Host, Process
+from pytest_nfv.model.nf import Drop, Function, to_json
+from pytest_nfv.model.offer import PortSpec
+
+ANSWER_S = 20.0  # to start, and to open ports; slow machines import slowly
+CLOSE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class NicCounters:
+    """Frames of one vNIC since the run began.
+
+    Attributes:
+        received: came in; sent: left here, wherever they came in.
+        dropped: why, of those that came in here; under `TX_FULL`, of those that should have left here.
+        overruns: frames, or for some kinds of port occasions, for which the receive ring had no room.
+    """
+
+    received: int
+    sent: int
+    dropped: Mapping[Drop, int]
+    overruns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What a network function counted since its run began.
+
+    All frames that came in are among those sent and those dropped.
+
+    Attributes:
+        nics: vNIC 0 and 1.
+        function: counters of the function's own.
+        rounds: looks at both rings; busy: those that found a frame. Their ratio says how near the engine is to its
+            limit, as a process that polls always has its core's whole time.
+    """
+
+    nics: tuple[NicCounters, ...]
+    function: Mapping[str, int]
+    rounds: int
+    busy: int
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Counters:
+        """Read what the process tells."""
+        nics = tuple(
+            NicCounters(
+                nic["received"],
+                nic["sent"],
+                {Drop(reason): count for reason, count in nic["dropped"].items()},
+                nic["overruns"],
+            )
+            for nic in data["nics"]
+        )
+        return cls(nics, data["function"], data["rounds"], data["busy"])
+
+
+class NumpyEngine:
+    """One process, started by `open`, for any number of runs."""
+
+    name: ClassVar[str] = "numpy"
+
+    def __init__(self, host: Host, core: int | None) -> None:
+        """Run on `host`, pinned to `core` where one is given."""
+        self._host, self._core = host, core
+        self._process: Process | None = None
+        self._pid = 0
+
+    def pid(self) -> int:
+        """Return the process whose processor time is the function's; 0 before `open`."""
+        return self._pid
+
+    def open(self, ports: Sequence[PortSpec]) -> None:
+        """Start the process where it does not run yet, and open vNIC 0 and vNIC 1.
+
+        Raises:
+            DeploymentError: a port cannot be opened; names it.
+            ConfigurationError: a port's specification is wrong, or its kind cannot forward.
+            CapabilityMissing: the machine lacks what such a port takes; says how to get it.
+        """
+        if self._process is None:
+            self._start()
+        self._ask(
+            "opened", op="open", ports=[{**asdict(one), "parameters": dict(one.parameters)} for one in ports]
+        )
+
+    def _start(self) -> None:
+        cores = () if self._core is None else (self._core,)
+        argv = [sys.executable, "-m", "pytest_nfv.nfproc"]
+        # A pool of numpy's linear algebra threads is of no use to it, and would share its core.
+        self._process = self._host.start(
+            argv, cores=cores, env={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        )
+        self._lines = JsonLines(self._process)
+        self._pid = int(self._await("ready", ANSWER_S)["pid"])
+
+    def learn(self) -> None:
+        """Send frames from the address of each vNIC, so that switches know where it is."""
+        self._ask("learned", op="learn")
+
+    def run(self, function: Function, *, batch: int | None = None, share: bool = False) -> None:
+        """Start; return once frames are taken.
+
+        Args:
+            function: what to do with them.
+            batch: frames taken at once, at most.
+            share: give the core away whenever there is nothing to do, for functions that share one.
+
+        Raises:
+            ConfigurationError: a function of a user's own is not there.
+            DeploymentError: a port's peer is gone.
+        """
+        chosen = {} if batch is None else {"batch": batch}
+        self._ask("running", op="run", function=to_json(function), share=share, **chosen)
+
+    def counters(self) -> Counters:
+        """Return what was counted so far in this run.
+
+        Raises:
+            DeploymentError: the run ended meanwhile; says why.
+        """
+        return Counters.from_json(self._ask("counters", op="counters")["counters"])
+
+    def stop(self) -> Counters:
+        """End the run; return what was counted.
+
+        Raises:
+            DeploymentError: it had ended before; says why.
+        """
+        return Counters.from_json(self._ask("stopped", op="stop")["counters"])
+
+    def _ask(self, wanted: str, **request: Any) -> dict[str, Any]:
+        if self._process is None:
+            raise DeploymentError(f"network function on {self._host.name}: it is not open")
+        try:
+            self._lines.tell(request)
+        except LinesBroken as error:
+            raise self._broken(str(error)) from error
+        return self._await(wanted, ANSWER_S, request["op"])
+
+    def _await(self, wanted: str, timeout_s: float, op: str = "") -> dict[str, Any]:
+        """Return the event `wanted`, the answer to `op`; raise errors, first that of a run which ended meanwhile."""
+        deadline = time.monotonic() + timeout_s
+        earlier: NfvError | None = None
+        while True:
+            try:
+                event = self._lines.answer(max(0.0, deadline - time.monotonic()))
+            except LinesBroken as error:
+                raise self._broken(str(error)) from error
+            if event.get("event") == "error":
+                if op == "run" and not event.get("op"):
+                    continue  # of the run before
+                earlier = earlier or self._refused(event)
+                if event.get("op") == op:
+                    raise earlier
+            elif event.get("event") == wanted:
+                if earlier is not None:
+                    raise earlier
+                return event
+
+    def _refused(self, event: Mapping[str, Any]) -> NfvError:
+        """Return the error that the process answered with, in its branch of the tree."""
+        where, missing = f"network function on {self._host.name}", event.get("missing")
+        if event.get("kind") == "capability" and isinstance(missing, list) and len(missing) == 3:
+            capability, lacks, remedy = map(str, missing)
+            return CapabilityMissing(capability, f"{where}: {lacks}", remedy)
+        what = ConfigurationError if event.get("kind") == "configuration" else DeploymentError
+        return what(f"{where}: {event.get('message')}")
+
+    def _broken(self, why: str) -> DeploymentError:
+        """Stop what is left of it, and return the error that tells its last words."""
+        process, self._process = self._process, None
+        if process is None:
+            return DeploymentError(f"network function on {self._host.name}: {why}")
+        ended = f"{why}; exit status {process.stop()}"
+        tail = process.stderr_tail().strip()
+        return DeploymentError(f"network function on {self._host.name}: {ended}" + (f"\n{tail}" if tail else ""))
+
+    def close(self) -> None:
+        """Ask it to close its ports and to end; safe to call twice."""
+        if self._process is None:
+            return
+        with suppress(NfvError):
+            self._lines.tell({"op": "close"})
+            self._await("closed", CLOSE_S)
+        if self._process is not None:
+            self._process.stop()
+            self._process = None

@@ -1,0 +1,296 @@
+"""A real guest: its kernel's functions between real ports, its end, and what is left of it. Each boot costs seconds."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.l2 import ARP, Ether
+
+from pytest_nfv.errors import CapabilityMissing, CommandError, ConfigurationError, DeploymentError
+from pytest_nfv.hosts.lab import Lab
+from pytest_nfv.hosts.local import LocalHost
+from pytest_nfv.hosts.namespace import NamespaceHost
+from pytest_nfv.hosts.run_id import RUN_VARIABLE, new_run_id
+from pytest_nfv.model.nf import Drop, Firewall, Function, L2Fwd, L3Fwd
+from pytest_nfv.model.nf_oracle import process
+from pytest_nfv.model.offer import PortSpec
+from pytest_nfv.model.routes import Route, RouteTable
+from pytest_nfv.model.rules import Rule, RuleSet
+from pytest_nfv.rings.vhost_user_backend import VhostUserBackendPort
+from pytest_nfv.vnfs import vm_image, vm_kvm
+from pytest_nfv.vnfs.vm import VirtualMachine, guest_kernel
+from pytest_nfv.vnfs.vm_kernel import Kernel
+from pytest_nfv.vnfs.vm_settings import Machine, Tap, VhostUser
+from pytest_nfv.vnfs.vm_steps import DROPPED, dropped
+from tests.functional.conftest import wait_for
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+NICS = ("02:6e:66:00:00:00", "02:6e:66:00:00:01")
+STATIONS = ("02:6e:66:00:01:00", "02:6e:66:00:01:01")
+DEADLINE_S = 30.0
+
+# Sends frames into taps in turn; prints what came out of them, until as many did as are asked for.
+EXCHANGE = """
+import json, select, socket, sys, time
+asked = json.load(sys.stdin)
+PACKET_IGNORE_OUTGOING = 23
+taps = []
+for name in asked["taps"]:
+    one = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+    one.setsockopt(263, PACKET_IGNORE_OUTGOING, 1)
+    one.bind((name, 3))
+    taps.append(one)
+for nic, frame in asked["frames"]:
+    taps[nic].send(bytes.fromhex(frame))
+came, until = [], time.monotonic() + asked["within_s"]
+while len(came) < asked["wanted"] and time.monotonic() < until:
+    for one in select.select(taps, [], [], 0.1)[0]:
+        came.append((taps.index(one), one.recv(65536).hex()))
+json.dump(came, sys.stdout)
+"""
+
+HOLDER = """
+import sys
+from pytest_nfv.hosts.lab import Lab
+from pytest_nfv.hosts.local import LocalHost
+from pytest_nfv.vnfs.vm import VirtualMachine
+from pytest_nfv.vnfs.vm_settings import Machine, Tap
+run = sys.argv[1]
+lab = Lab(LocalHost(run), run)
+guest = VirtualMachine(lab, Machine((Tap("t0", "02:6e:66:00:00:00"),), accelerator="tcg"), host=lab.namespace("dut"))
+guest.start([0])
+print(lab._agent.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def kernel(needs: Callable[[str], None], lacks: Callable[[CapabilityMissing], None]) -> Kernel:
+    needs("netns")
+    try:
+        VirtualMachine.probe(LocalHost())
+        return guest_kernel(LocalHost())
+    except CapabilityMissing as missing:
+        lacks(missing)
+        raise
+
+
+@pytest.fixture
+def lab() -> Iterator[Lab]:
+    run_id = new_run_id()
+    made = Lab(LocalHost(run_id), run_id)
+    yield made
+    made.close()
+
+
+def core() -> int:
+    return min(os.sched_getaffinity(0))
+
+
+def exchanged(
+    host: NamespaceHost, frames: Sequence[tuple[int, bytes]], wanted: int
+) -> list[tuple[int, bytes]]:
+    asked = {
+        "taps": ["t0", "t1"],
+        "frames": [(nic, frame.hex()) for nic, frame in frames],
+        "wanted": wanted,
+        "within_s": DEADLINE_S,
+    }
+    done = host.run([sys.executable, "-c", EXCHANGE], stdin=json.dumps(asked), timeout_s=2 * DEADLINE_S)
+    return [(nic, bytes.fromhex(frame)) for nic, frame in json.loads(done.stdout)]
+
+
+def agree(guest: VirtualMachine, host: NamespaceHost, function: Function, frames: Sequence[bytes]) -> int:
+    """Let a guest do a function for frames both ways, the last of which pass; return how many it dropped."""
+    guest.forward(function)
+    both = [(nic, frame) for frame in frames for nic in (0, 1)]
+    judged = [process(function, nic, frame) for nic, frame in both]
+    assert not isinstance(judged[-1], Drop)
+    assert not isinstance(judged[-2], Drop)
+    out = [(one.nic, one.frame) for one in judged if not isinstance(one, Drop)]
+    came = exchanged(host, both, len(out))
+    for nic in (0, 1):
+        assert sorted(frame for at, frame in came if at == nic) == sorted(frame for at, frame in out if at == nic)
+    return len(both) - len(out)
+
+
+def udp(number: int, source: str = "198.18.0.1", destination: str = "198.19.0.1", **ip: int) -> bytes:
+    packet = Ether(dst="02:00:00:00:00:aa", src="02:00:00:00:00:bb") / IP(src=source, dst=destination, **ip)
+    return bytes(packet / UDP(sport=1000 + number, dport=7) / (b"%08d" % number * 4))
+
+
+def test_a_guests_kernel_does_what_the_oracle_says(lab: Lab, kernel: Kernel) -> None:
+    host = lab.namespace("dut")
+    machine = Machine((Tap("t0", NICS[0]), Tap("t1", NICS[1])), accelerator="tcg")
+    guest = VirtualMachine(lab, machine, host=host)
+    guest.start([core()], kernel)
+    assert guest.accelerator == "tcg"
+    assert guest.release == kernel.release
+    assert "TCG" in guest.notes[0]
+    (processor,) = guest.processors()
+    assert guest.threads()[processor] == "CPU 0/TCG"
+    assert os.sched_getaffinity(processor) == {core()}
+
+    frames = [udp(number) for number in range(50)]
+    others = [bytes(Ether(dst="ff:ff:ff:ff:ff:ff", src="02:00:00:00:00:bb") / ARP()).ljust(60, b"\0")]
+    others += [b"\x33\x33\0\0\0\1\2\0\0\0\0\1\x86\xdd" + bytes(46), frames[0][:14] + bytes(1486)]
+    before = guest.cpu_times()
+    assert agree(guest, host, L2Fwd(), [*others, *frames]) == 0
+    assert 0 < guest.cpu_times().use_since(before) <= 1
+    counters = guest.nic_counters()
+    assert [(nic.rx_frames, nic.tx_frames, nic.rx_drops, nic.tx_drops) for nic in counters] == [(53, 53, 0, 0)] * 2
+
+    guest.run(["ip", "link", "delete", "br0"])
+    rules = (
+        Rule("drop", protocol=17, destination_ports=(1, 6)),
+        Rule("drop", source_ports=(1005, 1010)),
+        Rule("drop", destination=Route.of("198.19.7.0/24", 0).prefix),
+        Rule("allow", protocol=17),
+    )
+    tcp = [bytes(Ether(dst=STATIONS[1], src=STATIONS[0]) / IP(src="198.18.0.1", dst="198.19.0.1") / TCP(sport=port)) for port in (9, 1006)]
+    offered = [*tcp, *others[:2], udp(0, destination="198.19.7.9"), *frames]
+    lost = agree(guest, host, Firewall(RuleSet(rules)), offered)
+    assert lost == 2 * (2 + 2 + 1 + 6)
+    assert dropped(guest.run(DROPPED.argv).stdout) == {"policy": lost, "malformed": 0}
+
+    guest.run(["ip", "link", "delete", "br0"])
+    guest.run(["nft", "flush", "ruleset"])
+    for nic in ("nic0", "nic1"):
+        guest.run(["ip", "link", "set", nic, "down"])
+    table = RouteTable(
+        (
+            Route.of("198.18.0.0/16", 0),
+            Route.of("198.19.0.0/16", 1),
+            Route.of("198.19.9.0/24", 1, "02:00:00:00:00:09"),
+            Route.of("198.19.9.64/26", 0, "02:00:00:00:00:08"),
+        )
+    )
+    offered = [
+        udp(0, ttl=1),
+        udp(1, ttl=2),
+        udp(2, destination="198.20.0.1"),
+        udp(3, destination="198.19.9.1"),
+        udp(4, destination="198.19.9.65"),
+        udp(5, chksum=7),
+        others[0],
+        *frames,
+        *(udp(number, "198.19.0.1", "198.18.0.1") for number in range(50)),
+        udp(6, destination="198.19.9.65"),
+        udp(7),
+    ]
+    assert agree(guest, host, L3Fwd(table, addresses=NICS, neighbours=STATIONS), offered) == 8
+    with pytest.raises(CommandError, match="on vm0: ip link set nic9 up: exit status 1"):
+        guest.run(["ip", "link", "set", "nic9", "up"])
+    guest.check()
+    guest.stop()
+    guest.stop()
+    with pytest.raises(DeploymentError, match="vm0 is not started"):
+        guest.run(["true"])
+
+
+def test_a_guest_forwards_between_vhost_user_ports(lab: Lab, kernel: Kernel) -> None:
+    sockets = [str(lab.directory / f"v{port}") for port in (0, 1)]
+    ports = VhostUserBackendPort.open_all(
+        [
+            PortSpec("vhost_user_backend", station, 1500, {"socket": path, "role": "server"})
+            for station, path in zip(STATIONS, sockets, strict=True)
+        ]
+    )
+    nics = tuple(VhostUser(path, address) for path, address in zip(sockets, NICS, strict=True))
+    guest = VirtualMachine(lab, Machine(nics, accelerator="tcg"))
+    try:
+        guest.start([core()], kernel)
+        guest.forward(L2Fwd())
+        frame = udp(0)
+        for into, out in ((ports[0], ports[1]), (ports[1], ports[0])):
+            into.prepare(np.frombuffer(frame, np.uint8)[np.newaxis])
+            out.expect(len(frame))
+            words = into.reserve(8)
+            words[:, 0] = range(8)
+            assert into.commit(8) == (8, 0)
+            came: list[bytes] = []
+
+            def look(port: VhostUserBackendPort = out, came: list[bytes] = came) -> bool:
+                if arrived := port.receive(64):
+                    came.extend(arrived.frames[n, : arrived.octets[n]].tobytes() for n in range(len(arrived.octets)))
+                    port.release()
+                return len(came) >= 8
+
+            wait_for(look, "eight frames through the guest")
+            assert [one[:-16] for one in came] == [frame[:-16]] * 8
+            assert [int.from_bytes(one[-16:-8], "little") for one in came] == list(range(8))
+        assert [nic.rx_frames for nic in guest.nic_counters()] == [8, 8]
+    finally:
+        guest.stop()
+        for port in ports:
+            port.close()
+
+
+def test_a_panic_is_told_with_the_consoles_last_lines(lab: Lab, kernel: Kernel) -> None:
+    guest = VirtualMachine(lab, Machine((), vcpus=2, memory_mib=256, accelerator="tcg"), name="vm7")
+    guest.start([core()], kernel)
+    assert len(guest.processors()) == 2
+    done = guest.run(["sh", "-c", "cat; echo $1 >&2; exit 3", "", "a 'b'"], stdin="in\n", check=False)
+    assert (done.status, done.stdout, done.stderr) == (3, "in\n", "a 'b'\n")
+    with pytest.raises(DeploymentError) as caught:
+        guest.run(["sh"], stdin="echo 1 >/proc/sys/kernel/sysrq; echo c >/proc/sysrq-trigger")
+    first, _, console = str(caught.value).partition("\n")
+    assert first.startswith("vm7: its guest is gone: Kernel panic - not syncing")
+    assert "sysrq triggered crash" in console
+    with pytest.raises(DeploymentError, match="Kernel panic"):
+        guest.check()
+    guest.stop()
+
+
+def test_a_guest_that_is_not_set_up_says_why(lab: Lab, kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vm_image, "MODULES", ("virtio_pci",))
+    guest = VirtualMachine(lab, Machine((), memory_mib=256, accelerator="tcg"))
+    with pytest.raises(DeploymentError, match="nfv: the guest is not set up: no control channel"):
+        guest.start([core()], kernel)
+    assert not list(lab.directory.glob("vm-*"))
+
+
+def test_what_qemu_refuses_is_told_in_its_words(lab: Lab, kernel: Kernel, tmp_path: Path) -> None:
+    nobody = VhostUser(str(tmp_path / "nobody"), NICS[0])
+    with pytest.raises(DeploymentError, match=r"(?s)vm0: QEMU ended with exit status 1.*nobody"):
+        VirtualMachine(lab, Machine((nobody,), accelerator="tcg")).start([core()], kernel)
+    with pytest.raises(ConfigurationError, match="tap t0: accepted: with a network namespace"):
+        VirtualMachine(lab, Machine((Tap("t0", NICS[0]),)))
+
+
+def test_the_probe_of_kvm_runs_a_guest(kernel: Kernel, tmp_path: Path) -> None:
+    assert vm_kvm.runs_guests(LocalHost(), "tcg", tmp_path) == ""
+
+
+def test_kill_9_leaves_nothing(kernel: Kernel) -> None:
+    run = new_run_id()
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, run], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline(), "the guest did not start"
+
+    def machines() -> list[str]:
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                if f"{RUN_VARIABLE}={run}".encode() in (entry / "environ").read_bytes():
+                    found.append((entry / "comm").read_text().strip())
+            except OSError:
+                continue
+        return found
+
+    assert any(name.startswith("qemu-system") for name in machines())
+    holder.send_signal(signal.SIGKILL)
+    holder.communicate()
+    wait_for(lambda: not machines(), "processes of the run gone")

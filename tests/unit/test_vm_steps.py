@@ -1,0 +1,75 @@
+"""What a guest's kernel is told for each network function."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_nfv.errors import ConfigurationError, DeploymentError
+from pytest_nfv.model.nf import Firewall, L2Fwd, L3Fwd, Signature
+from pytest_nfv.model.routes import Route, RouteTable
+from pytest_nfv.vnfs.kernel_rules import firewall
+from pytest_nfv.vnfs.vm_steps import DROPPED, dropped, steps
+
+HOP = "02:00:00:00:00:09"
+
+
+def test_forwarding_is_a_bridge_that_learns_nothing() -> None:
+    (step,) = steps(L2Fwd(), 1400)
+    assert step.argv == ("ip", "-batch", "-")
+    lines = step.stdin.splitlines()
+    assert lines[0].startswith("link add br0 type bridge stp_state 0")
+    for nic in ("nic0", "nic1"):
+        assert f"link set {nic} mtu 1400 master br0" in lines
+        assert f"link set {nic} type bridge_slave learning off flood on mcast_flood on bcast_flood on" in lines
+
+
+def test_a_router_has_its_routes_and_stations_and_says_nothing_of_its_own() -> None:
+    table = RouteTable(
+        (Route.of("198.18.0.0/16", 0), Route.of("198.19.0.0/16", 1, HOP), Route.of("0.0.0.0/0", 1, HOP))
+    )
+    function = L3Fwd(table)
+    *settings, nft, ip = steps(function, 1500)
+    assert ("sysctl", "-w", "net.ipv4.ip_forward=1") in [step.argv for step in settings]
+    assert "type filter hook output priority 0; policy drop" in nft.stdin
+    assert "hook ingress devices = { nic0, nic1 } priority 0" in nft.stdin
+    lines = ip.stdin.splitlines()
+    assert f"link set nic0 mtu 1500 address {function.addresses[0]}" in lines
+    assert [line for line in lines if line.startswith(("neighbour", "route"))] == [
+        f"neighbour replace 100.64.0.0 lladdr {function.neighbours[0]} nud permanent dev nic0",
+        f"neighbour replace 100.64.0.1 lladdr {HOP} nud permanent dev nic1",
+        "route replace 198.18.0.0/16 via 100.64.0.0 dev nic0 onlink",
+        "route replace 198.19.0.0/16 via 100.64.0.1 dev nic1 onlink",
+        "route replace 0.0.0.0/0 via 100.64.0.1 dev nic1 onlink",
+    ]
+
+
+def test_every_next_hop_has_an_address_of_its_own() -> None:
+    routes = tuple(
+        Route.of(f"10.{n >> 8}.{n & 255}.0/24", n % 2, f"02:00:00:00:{n >> 8:02x}:{n & 255:02x}") for n in range(600)
+    )
+    lines = steps(L3Fwd(RouteTable(routes)), 1500)[-1].stdin.splitlines()
+    hops = [line.split()[2] for line in lines if line.startswith("neighbour")]
+    assert len(set(hops)) == 600
+    assert hops[-1] == "100.64.2.87"
+
+
+def test_the_rules_are_there_before_the_way_through() -> None:
+    function = Firewall(3)
+    nft, ip = steps(function, 1500)
+    assert nft.stdin == firewall(function.rules)
+    assert nft.argv == ("nft", "-f", "-")
+    assert "link add br0" in ip.stdin
+
+
+def test_what_the_kernel_cannot_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="'signature' by the kernel: accepted: l2fwd, l3fwd, firewall"):
+        steps(Signature(), 1500)
+
+
+def test_drops_are_read_as_nft_prints_them() -> None:
+    said = '{"nftables": [{"metainfo": {}}, {"counter": {"name": "policy", "packets": 12, "bytes": 720}}]}'
+    assert dropped(said) == {"policy": 12}
+    assert DROPPED.argv[-2:] == ("bridge", "nfv")
+    for nonsense in ("", "[]", '{"nftables": [{"counter": {}}]}'):
+        with pytest.raises(DeploymentError, match="nft counters cannot be read"):
+            dropped(nonsense)
