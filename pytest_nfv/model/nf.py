@@ -59,9 +59,9 @@ class L3Fwd:
 
     In this order:
 
-    1. Malformed: no IPv4 (EtherType 0x0800); fewer than 20 octets behind the Ethernet header; version other than 4;
-       a header length below 20 octets, above the total length or beyond the frame; a total length beyond the frame; a
-       wrong header checksum (section 5.2.2).
+    1. Malformed: no IPv4 (EtherType 0x0800); fewer than 20 octets behind the Ethernet header; version other than
+       4; a header length below 20 octets, above the total length or beyond the frame; a total length beyond the
+       frame; a wrong header checksum (section 5.2.2).
     2. No route: none holds the destination; the longest prefix decides (section 5.2.4.3).
     3. TTL: 0 or 1 on arrival (section 5.3.1).
     4. TTL less one, the checksum updated (RFC 1624, equation 3), the source MAC address that of the vNIC which the
@@ -111,8 +111,8 @@ class Firewall:
 
     - IPv4 is malformed if its header is: as for `L3Fwd`, but that the checksum is not looked at.
     - What is no IPv4 meets no rule: the default decides.
-    - Ports are those of TCP and UDP, read from the first four octets behind the IPv4 header. A fragment that is not
-      the first, and a packet that ends before, have none: see `Rule`.
+    - Ports are those of TCP and UDP, read from the first four octets behind the IPv4 header. A fragment that is
+      not the first, and a packet that ends before, have none: see `Rule`.
 
     Attributes:
         rules: a set, or how many to generate with `seed`.
@@ -125,9 +125,7 @@ class Firewall:
     seed: int = field(default=SEED, compare=False)
 
     def __init__(self, rules: RuleSet | int = 10, seed: int = SEED) -> None:
-        object.__setattr__(
-            self, "rules", rules if isinstance(rules, RuleSet) else RuleSet.generated(rules, seed)
-        )
+        object.__setattr__(self, "rules", rules if isinstance(rules, RuleSet) else RuleSet.generated(rules, seed))
         object.__setattr__(self, "seed", seed)
 
     def __str__(self) -> str:

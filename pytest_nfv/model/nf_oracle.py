@@ -1,4 +1,4 @@
-"""What must come out: one frame at a time, by the standard library alone, for being right and not for being fast."""
+"""What must come out: one frame at a time, by the standard library alone, made to be right and not to be fast."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def checksum(octets: bytes) -> int:
 
 
 def _header(frame: bytes) -> bytes | None:
-    """Return the IPv4 header, options included, or None where there is no sound one; its checksum is not judged."""
+    """Return the IPv4 header, options included, or None where none is sound; its checksum is not judged."""
     packet = frame[ETHERNET_OCTETS:]
     if frame[12:14] != _IPV4 or len(packet) < HEADER_OCTETS_MIN or packet[0] >> 4 != 4:
         return None

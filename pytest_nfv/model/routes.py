@@ -110,8 +110,8 @@ class RouteTable:
             other = known.setdefault(route.prefix, route)
             if other is not route:
                 raise ConfigurationError(
-                    f"two routes overlap: both are to {route.prefix}, by vNIC {other.nic} and by vNIC {route.nic}; "
-                    "accepted: each prefix once"
+                    f"two routes overlap: both are to {route.prefix}, by vNIC {other.nic} and by vNIC {route.nic}"
+                    "; accepted: each prefix once"
                 )
 
     def __str__(self) -> str:
@@ -121,14 +121,16 @@ class RouteTable:
     def generated(cls, count: int, seed: int) -> RouteTable:
         """Return `count` routes, the same for the same seed.
 
-        The test traffic of RFC 2544 is carried: 198.18.0.0/16 leaves by vNIC 0, 198.19.0.0/16 by vNIC 1. The other
-        routes are longer prefixes: by turns one within those two, with the same way out, and one elsewhere.
+        The test traffic of RFC 2544 is carried: 198.18.0.0/16 leaves by vNIC 0, 198.19.0.0/16 by vNIC 1. The
+        other routes are longer prefixes: by turns one within those two, with the same way out, and one elsewhere.
 
         Raises:
             ConfigurationError: too few or too many, or no whole numbers.
         """
         if isinstance(count, bool) or not isinstance(count, int) or not ROUTES_MIN <= count <= ROUTES_MAX:
-            raise ConfigurationError(f"routes={count!r}: accepted: {ROUTES_MIN} to {ROUTES_MAX:,}, or a RouteTable")
+            raise ConfigurationError(
+                f"routes={count!r}: accepted: {ROUTES_MIN} to {ROUTES_MAX:,}, or a RouteTable"
+            )
         pick = random.Random(seed)
         routes = {prefix: Route(prefix, nic) for nic, prefix in enumerate(_TEST_NETWORKS)}
         while len(routes) < count:
@@ -182,4 +184,8 @@ def _text(value: object) -> str:
     return value
 
 
-_READERS: dict[str, Callable[[Any], Any]] = {"prefix": lambda value: network_of(_text(value)), "nic": nic_of, "next_hop": mac_of}
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "prefix": lambda value: network_of(_text(value)),
+    "nic": nic_of,
+    "next_hop": mac_of,
+}

@@ -88,7 +88,7 @@ class TableFile:
         return values
 
     def _at(self, number: int | None, key: str) -> str:
-        """Return `route file F, line N`: of the key in that table, of the table's head, or no line if not found."""
+        """Return `route file F, line N`: of the key in that table, else of the table's head, else no line."""
         table, head = -1, 0
         for line, text in enumerate(self._text.splitlines(), 1):
             words = text.split("#")[0].strip()

@@ -1,4 +1,4 @@
-"""`Firewall` over a batch: each field says by one look-up which rules it fits; the first rule that all fit decides.
+"""`Firewall` over a batch: each field says by one look-up which rules it fits; the first that all fit decides.
 
 A field's answer is a bit for each rule, rule 0 the lowest of the first word (the bit vectors of Lakshman and
 Stiliadis, 1998), so that the cost hardly grows up to 64 rules, and by one word for each further 64.

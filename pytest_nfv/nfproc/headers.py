@@ -68,15 +68,17 @@ class Headers:
     @property
     def totals(self) -> I64:
         """Total lengths, shape (n,)."""
-        return (self.words[0] & _LOW).astype(np.int64)
+        totals: I64 = (self.words[0] & _LOW).astype(np.int64)
+        return totals
 
     @property
     def lengths(self) -> I64:
         """Octets of each header, shape (n,)."""
-        return ((self.words[0] >> _TOP & np.uint32(0xF)) << np.uint32(2)).astype(np.int64)
+        octets: I64 = ((self.words[0] >> _TOP & np.uint32(0xF)) << np.uint32(2)).astype(np.int64)
+        return octets
 
     def plain(self) -> B:
-        """Say which are IPv4 of five words whose total length fits the frame: section 5.2.2, but for the checksum."""
+        """Say which are IPv4 of five words whose total length fits the frame; checksums are not judged."""
         total = self.totals
         fits: B = total >= _PLAIN_OCTETS
         fits &= total <= self._octets - ETHERNET

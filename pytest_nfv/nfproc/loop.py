@@ -53,9 +53,7 @@ class Loop:
         rounds, busy: looks at both ports, and those that found something.
     """
 
-    def __init__(
-        self, ports: Sequence[ForwardingPort], work: Work, longest: int, batch: int = FRAMES_MAX
-    ) -> None:
+    def __init__(self, ports: Sequence[ForwardingPort], work: Work, longest: int, batch: int = FRAMES_MAX) -> None:
         """Use these two ports.
 
         Args:

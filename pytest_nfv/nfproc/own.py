@@ -70,8 +70,8 @@ class Checked:
         if not isinstance(ways, np.ndarray) or ways.shape != (len(batch.frames),) or ways.dtype.kind not in "iu":
             kind = f"{ways.dtype} of shape {ways.shape}" if isinstance(ways, np.ndarray) else type(ways).__name__
             raise GeneratorError(
-                f"function {self._name}: it returned {kind}: accepted: a whole number, or an integer array of shape "
-                f"({len(batch.frames)},)"
+                f"function {self._name}: it returned {kind}: accepted: a whole number, or an integer array of "
+                f"shape ({len(batch.frames)},)"
             )
         self._check(int(ways.min()), int(ways.max()))
         checked: I8 = ways.astype(np.int8)
@@ -81,5 +81,6 @@ class Checked:
         if least < -len(REASONS) or most >= NICS:
             wrong = least if least < -len(REASONS) else most
             raise GeneratorError(
-                f"function {self._name}: it returned {wrong}: accepted: vNIC 0 or 1, or {-len(REASONS)} to -1 to drop"
+                f"function {self._name}: it returned {wrong}: accepted: vNIC 0 or 1, or {-len(REASONS)} to -1 "
+                "to drop"
             )

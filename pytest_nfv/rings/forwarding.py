@@ -90,8 +90,8 @@ def forwarding(ports: Sequence[Port], kinds: Sequence[str]) -> tuple[ForwardingP
     for port, kind in zip(ports, kinds, strict=True):
         if not isinstance(port, ForwardingPort):
             raise ConfigurationError(
-                f"port kind {kind!r} cannot forward: accepted for a network function: af_packet, af_xdp, loopback, "
-                "memif, vhost_user, vhost_user_backend"
+                f"port kind {kind!r} cannot forward: accepted for a network function: af_packet, af_xdp, "
+                "loopback, memif, vhost_user, vhost_user_backend"
             )
         able.append(port)
     return tuple(able)

@@ -105,8 +105,6 @@ def mac(text: str) -> bytes:
     return address
 
 
-
-
 class SocketMap:
     """An XSKMAP: which socket takes the frames of which queue."""
 
@@ -125,5 +123,3 @@ class SocketMap:
     def close(self) -> None:
         """Let go of the map; a program that uses it keeps it. Safe to call twice."""
         self._map.close()
-
-

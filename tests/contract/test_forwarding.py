@@ -175,10 +175,10 @@ def test_templates_and_forwarded_frames_take_turns(kind: str, pair: Pair) -> Non
 def test_longer_frames_than_the_mtu_allows_are_refused(kind: str, pair: Pair) -> None:
     if kind == "loopback":
         pytest.skip("it has no MTU")
-    with pytest.raises(ConfigurationError, match="9004.*MTU is 1500"):
+    with pytest.raises(ConfigurationError, match=r"9004.*MTU is 1500"):
         pair[0].arrange(9000)
 
 
 def test_a_kind_that_cannot_forward_is_named() -> None:
-    with pytest.raises(ConfigurationError, match="port kind 'raw_socket' cannot forward.*memif"):
+    with pytest.raises(ConfigurationError, match=r"port kind 'raw_socket' cannot forward.*memif"):
         forwarding([object()], ["raw_socket"])  # type: ignore[list-item]  # stands for a port without `forward`

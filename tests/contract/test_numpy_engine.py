@@ -1,4 +1,4 @@
-"""The numpy engine as a process: between two memif ports of this test, and what is said when something is wrong."""
+"""The numpy engine as a process, between two memif ports of this test, and what it says of what is wrong."""
 
 from __future__ import annotations
 
@@ -93,6 +93,12 @@ def counters_when(engine: NumpyEngine, received: int) -> Counters:
     return counters
 
 
+def ask_until(engine: NumpyEngine, deadline: float) -> None:
+    while time.monotonic() < deadline:
+        engine.counters()
+        time.sleep(0.01)
+
+
 def test_a_router_runs_and_counts(engine: NumpyEngine, wired: Wired) -> None:
     function = L3Fwd(10, addresses=ADDRESSES)
     engine.run(function)
@@ -148,10 +154,8 @@ def test_a_peer_that_went_away_is_named(engine: NumpyEngine, wired: Wired) -> No
     engine.run(L2Fwd())
     wired.close()
     deadline = time.monotonic() + DEADLINE_S
-    with pytest.raises(DeploymentError, match="memif.*nic"):
-        while time.monotonic() < deadline:
-            engine.counters()
-            time.sleep(0.01)
+    with pytest.raises(DeploymentError, match=r"memif.*nic"):
+        ask_until(engine, deadline)
 
 
 def test_wrong_requests_are_answered_and_a_run_goes_on(engine: NumpyEngine, wired: Wired) -> None:

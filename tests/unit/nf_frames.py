@@ -52,9 +52,7 @@ def broken_frames(draw: st.DrawFn) -> bytes:
     return bytes(frame[: draw(st.integers(1, len(frame)))]) if draw(st.booleans()) else bytes(frame)
 
 
-FRAMES = st.one_of(
-    sound_frames(), sound_frames(), broken_frames(), st.binary(min_size=1, max_size=120).map(bytes)
-)
+FRAMES = st.one_of(sound_frames(), sound_frames(), broken_frames(), st.binary(min_size=1, max_size=120).map(bytes))
 
 
 @st.composite

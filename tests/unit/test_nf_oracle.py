@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -22,7 +23,7 @@ TABLE = RouteTable((Route.of("198.19.0.0/16", 1), Route.of("198.19.7.0/24", 0, "
 ROUTER = L3Fwd(TABLE)
 
 
-def frame_to(destination: str, **fields: object) -> bytes:
+def frame_to(destination: str, **fields: Any) -> bytes:
     packet = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
     return bytes(packet / IP(src="198.18.0.1", dst=destination, **fields) / UDP(sport=1, dport=7) / Raw(bytes(18)))
 
@@ -127,10 +128,19 @@ TCP_80 = bytes(ETHER / IP(src="198.18.0.1", dst="198.19.0.1") / TCP(dport=80))
         (bytes(ETHER / IP(src="198.18.0.1", dst="1.2.3.4") / UDP(dport=10)), Drop.POLICY),
         (TCP_80, Drop.POLICY),
         (bytes(ETHER / IP(src="10.0.0.1", dst="1.2.3.4") / TCP(dport=81)), None),
-        (bytes(ETHER / IP(src="10.0.0.1", dst="1.2.3.4", frag=5, proto=6) / Raw(bytes(20))), None),  # no port to be dropped for
+        (
+            bytes(ETHER / IP(src="10.0.0.1", dst="1.2.3.4", frag=5, proto=6) / Raw(bytes(20))),
+            None,
+        ),  # no port to be dropped for
         (bytes(ETHER / IP(src="10.0.0.1", dst="1.2.3.4", proto=6) / Raw(b"\0\x01\0")), None),
-        (bytes(ETHER / IP(src="10.0.0.1", dst="1.2.3.4", options=[IPOption_NOP()] * 4) / TCP(dport=80)), Drop.POLICY),
-        (damaged(bytes(ETHER / IP(src="10.0.0.1", dst="1.2.3.4") / TCP(dport=81)), 24, 0xAA), None),  # not its business
+        (
+            bytes(ETHER / IP(src="10.0.0.1", dst="1.2.3.4", options=[IPOption_NOP()] * 4) / TCP(dport=80)),
+            Drop.POLICY,
+        ),
+        (
+            damaged(bytes(ETHER / IP(src="10.0.0.1", dst="1.2.3.4") / TCP(dport=81)), 24, 0xAA),
+            None,
+        ),  # not its business
         (ARP, Drop.POLICY),
         (damaged(TCP_80, 14, 0x65), Drop.MALFORMED),
         (TCP_80[:40], Drop.MALFORMED),

@@ -57,7 +57,7 @@ class Bench:
 
 
 def check_agrees(function: Function, nic: int, frames: Frames) -> None:
-    """The same frames come out of the same vNICs in the same order, and the rest is dropped for the same reasons."""
+    """The same frames come out of the same vNICs in the same order; the rest is dropped for the same reasons."""
     bench = Bench(function)
     bench.put(nic, frames)
     while bench.loop.turn():
