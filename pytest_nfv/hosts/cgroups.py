@@ -77,7 +77,8 @@ def limit_memory(name: str, mebibytes: int, root: Path = ROOT) -> Path:
 
 def groups_of(run_id: str, root: Path = ROOT) -> list[Path]:
     """Return the groups of a run, in every hierarchy, the inner ones first."""
-    return [group for place in _roots(root) for top in place.glob(f"{namespace_prefix(run_id)}*") for group in _all(top)]
+    tops = [top for place in _roots(root) for top in place.glob(f"{namespace_prefix(run_id)}*")]
+    return [group for top in tops for group in _all(top)]
 
 
 def remove_groups(run_id: str, root: Path = ROOT) -> list[str]:

@@ -15,9 +15,7 @@ _GROUPS_FORWARDED = 0xFFF8
 _SELF, _MASTER = 2, 4  # NTF_SELF, NTF_MASTER: whose entry it is
 
 
-def make_router(
-    namespace: Namespace, interfaces: Sequence[str], routes: Sequence[tuple[str, str, str]]
-) -> None:
+def make_router(namespace: Namespace, interfaces: Sequence[str], routes: Sequence[tuple[str, str, str]]) -> None:
     """Forward IPv4 between `interfaces`, which need no address of their own, as next hops are known.
 
     Reverse paths are not checked, no redirect is sent, and no packet is looked up for a local socket first.
@@ -40,9 +38,7 @@ def make_router(
         if hop is None:
             hop = hops[interface, address] = str(_HOPS + len(hops))
             with asked(f"tell {interface} that {hop} is at {address}"):
-                namespace.routes.neigh(
-                    "add", dst=hop, lladdr=address, ifindex=indices[interface], state=PERMANENT
-                )
+                namespace.routes.neigh("add", dst=hop, lladdr=address, ifindex=indices[interface], state=PERMANENT)
         with asked(f"route {prefix} by {interface}"):
             namespace.routes.route("add", dst=prefix, gateway=hop, oif=indices[interface], flags=["onlink"])
 

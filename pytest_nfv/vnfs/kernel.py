@@ -30,8 +30,6 @@ _SNMP = "/proc/net/snmp"
 OTHER = "other"
 
 
-
-
 class KernelEngine:
     """One function in one network namespace, or in the container that shares it; goes with the namespace.
 
@@ -101,8 +99,7 @@ class KernelEngine:
         own = tuple(links[nic].address for nic in self._nics)
         if own != function.addresses:
             raise ConfigurationError(
-                f"engine {self.name}: L3Fwd.addresses={function.addresses}: "
-                f"accepted: those of the vNICs, {own}"
+                f"engine {self.name}: L3Fwd.addresses={function.addresses}: accepted: those of the vNICs, {own}"
             )
         self._nft(QUIET)
         routes = [
@@ -144,9 +141,7 @@ class KernelEngine:
         if isinstance(self._function, L3Fwd):
             now = self._snmp()
             drops |= {reason: now[reason] - self._before.get(reason, 0) for reason in now}
-        return EngineCounts(
-            tuple(end.rx_packets for end in ends), tuple(end.tx_packets for end in ends), drops
-        )
+        return EngineCounts(tuple(end.rx_packets for end in ends), tuple(end.tx_packets for end in ends), drops)
 
     def _named_counters(self) -> dict[str, int]:
         argv = ["nft", "-j", "list", "counters", "table", FAMILY, TABLE]
@@ -180,8 +175,6 @@ class KernelEngine:
         ]
         if amiss:
             raise DeploymentError(f"engine {self.name}: {'; '.join(amiss)}")
-
-
 
     def stop(self) -> None:
         """Do nothing: what the kernel was told goes with the namespace."""

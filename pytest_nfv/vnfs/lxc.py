@@ -131,7 +131,9 @@ class LxcVnf:
         while READY.encode() not in said:
             left = max(0.0, deadline - time.monotonic())
             if not select.select([descriptor], [], [], left)[0]:
-                raise DeploymentError(self._trouble(f"not up after {START_S:g} s", said.decode("utf-8", "replace")))
+                raise DeploymentError(
+                    self._trouble(f"not up after {START_S:g} s", said.decode("utf-8", "replace"))
+                )
             piece = os.read(descriptor, 4096)
             if not piece:
                 status = container.stop(STOP_S)

@@ -55,7 +55,6 @@ class NamespaceVnf:
         self._cores = tuple(cores)
         self._try()
 
-
     @property
     def name(self) -> str:
         """`local/ROLE (enclosed)`."""

@@ -1,9 +1,9 @@
 """L2Fwd and L3Fwd as an XDP program on both vNICs; run against veth on Linux 6.18, in the driver.
 
 `pytest_nfv.xdpfwd` holds programs and maps, in a process whose end is theirs. It does nothing meanwhile: frames
-are forwarded in the NAPI context of the vNIC they come in by, which XDP gives a veth end by itself. What is sent to
-the far end of a vNIC is taken there only if that has NAPI too: GRO on, `VethEnd(..., {"gro": True})`, or an XDP
-program. Else every frame is dropped, counted at the vNIC.
+are forwarded in the NAPI context of the vNIC they come in by, which XDP gives a veth end by itself. What is sent
+to the far end of a vNIC is taken there only if that has NAPI too: GRO on, `VethEnd(..., {"gro": True})`, or an
+XDP program. Else every frame is dropped, counted at the vNIC.
 """
 
 from __future__ import annotations

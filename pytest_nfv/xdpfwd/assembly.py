@@ -25,7 +25,9 @@ class Assembly:
     _steps: list[tuple[int, int, int, int, str, int]] = field(default_factory=list)
     _labels: dict[str, int] = field(default_factory=dict)
 
-    def put(self, code: int, to: int = 0, source: int = 0, offset: int = 0, value: int = 0, label: str = "") -> None:
+    def put(
+        self, code: int, to: int = 0, source: int = 0, offset: int = 0, value: int = 0, label: str = ""
+    ) -> None:
         """Put one instruction down; a jump has a `label` instead of an offset."""
         self._steps.append((code, to, source, offset, label, value))
 
@@ -34,7 +36,7 @@ class Assembly:
         self._labels[name] = len(self._steps)
 
     def load(self, width: int, to: int, source: int, offset: int) -> None:
-        """to = the `width` octets at source + offset, in the machine's order."""
+        """Let `to` be the `width` octets at source + offset, in the machine's order."""
         self.put(_LOADS[width], to, source, offset)
 
     def store(self, width: int, to: int, offset: int, source: int) -> None:
@@ -46,19 +48,19 @@ class Assembly:
         self.put(_STORES_VALUE[width], to, offset=offset, value=value)
 
     def move(self, to: int, value: int) -> None:
-        """to = value."""
+        """Let `to` be value."""
         self.put(0xB7, to, value=value)
 
     def copy(self, to: int, source: int) -> None:
-        """to = source."""
+        """Let `to` be source."""
         self.put(0xBF, to, source)
 
     def compute(self, to: int, operation: str, value: int) -> None:
-        """to = to operation value."""
+        """Let `to` be to operation value."""
         self.put(_ARITHMETIC[operation], to, value=value)
 
     def compute_with(self, to: int, operation: str, source: int) -> None:
-        """to = to operation source, another register."""
+        """Let `to` be to operation source, another register."""
         self.put(_ARITHMETIC[operation] | _WITH_REGISTER, to, source)
 
     def from_network(self, register: int) -> None:
@@ -78,7 +80,7 @@ class Assembly:
         self.put(_COMPARE[comparison] | _WITH_REGISTER, register, source, label=label)
 
     def map(self, to: int, descriptor: int) -> None:
-        """to = a map, by its descriptor; takes two slots."""
+        """Let `to` be a map, by its descriptor; takes two slots."""
         self.put(0x18, to, 1, value=descriptor)
         self.put(0)
 

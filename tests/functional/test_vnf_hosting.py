@@ -98,7 +98,9 @@ def container(
     vnf.stop()
 
 
-def limited(lab: Lab, space: NamespaceHost, lacks: Callable[[CapabilityMissing], None], mebibytes: int) -> NamespaceVnf:
+def limited(
+    lab: Lab, space: NamespaceHost, lacks: Callable[[CapabilityMissing], None], mebibytes: int
+) -> NamespaceVnf:
     try:
         return NamespaceVnf(lab, space, memory_mib=mebibytes)
     except CapabilityMissing as missing:
@@ -135,7 +137,9 @@ def test_the_enclosed_end_as_any_command_does(lab: Lab, space: NamespaceHost) ->
         vnf.run(["/nonexistent/vnf"])
     sleeper = vnf.start(["sleep", "600"])
     assert sleeper.stop(0.3) == -signal.SIGTERM
-    stubborn = vnf.start(python("import signal, time; signal.signal(15, lambda *_: print(1))\nwhile 1: time.sleep(9)"))
+    stubborn = vnf.start(
+        python("import signal, time; signal.signal(15, lambda *_: print(1))\nwhile 1: time.sleep(9)")
+    )
     assert stubborn.stop(0.3) == -signal.SIGKILL
 
 
@@ -204,9 +208,7 @@ def test_without_a_memory_controller_it_says_so(tmp_path: Path) -> None:
         cgroups.limit_memory("nfv-abcde-vnf", 64, tmp_path)
 
 
-@pytest.mark.parametrize(
-    "container", [{"cores": [min(os.sched_getaffinity(0))], "memory_mib": 64}], indirect=True
-)
+@pytest.mark.parametrize("container", [{"cores": [min(os.sched_getaffinity(0))], "memory_mib": 64}], indirect=True)
 def test_a_container_is_busybox_with_the_interfaces_of_its_namespace(container: LxcVnf) -> None:
     container.check()
     assert container.run(["readlink", "/bin/ls"]).stdout == "busybox\n"
@@ -283,7 +285,7 @@ def test_lxc_that_is_missing_names_the_packages(monkeypatch: pytest.MonkeyPatch,
     with pytest.raises(CapabilityMissing, match="busybox is not installed; apt-get install busybox-static"):
         LxcVnf.probe()
     os.symlink("/bin/ls", tmp_path / "busybox")
-    with pytest.raises(CapabilityMissing, match="linked to libraries .*; apt-get install busybox-static"):
+    with pytest.raises(CapabilityMissing, match=r"linked to libraries .*; apt-get install busybox-static"):
         LxcVnf.probe()
 
 
@@ -318,6 +320,11 @@ def test_nothing_is_left_after_kill_9(
     holder.communicate()
     if agent_too:
         removed: list[str] = []
-        until(lambda: bool(removed.extend(reap(directory=tmp_path)) or removed))
+
+        def reaped() -> bool:
+            removed.extend(reap(directory=tmp_path))
+            return bool(removed)
+
+        until(reaped)
         assert any(one.startswith("control group ") for one in removed), removed
     until(lambda: left_of(run_id, tmp_path) == [])

@@ -93,7 +93,10 @@ class Machine:
             elif kind == 7:
                 reg[to] = self.computed(code & 0xF0, reg.get(to, 0), other) & WORD
             elif code == 0x85 and value == 1:
-                reg = {0: self.look_up(reg[1], reg[2]), **{kept: reg[kept] for kept in (6, 7, 8, 9, 10) if kept in reg}}
+                reg = {
+                    0: self.look_up(reg[1], reg[2]),
+                    **{kept: reg[kept] for kept in (6, 7, 8, 9, 10) if kept in reg},
+                }
             elif code == 0x85:
                 assert (value, reg[1], reg[3]) == (51, DEVICES, 1)
                 return "redirect", reg[2]
