@@ -155,7 +155,7 @@ class NumpyEngine:
         return self._await(wanted, ANSWER_S, request["op"])
 
     def _await(self, wanted: str, timeout_s: float, op: str = "") -> dict[str, Any]:
-        """Return the event `wanted`, the answer to `op`; raise errors, that of a run that ended meanwhile first."""
+        """Return event `wanted`, the answer to `op`; raise errors, that of a run that ended meanwhile first."""
         deadline = time.monotonic() + timeout_s
         earlier: NfvError | None = None
         while True:
