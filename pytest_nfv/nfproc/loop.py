@@ -95,8 +95,10 @@ class Loop:
             arrived = port.receive(self._batch)
             if arrived is not None:
                 found = True
-                self._pass(nic, arrived)
-                port.release()
+                try:
+                    self._pass(nic, arrived)
+                finally:
+                    port.release()  # frames that a function failed on are not for the next run
         self.rounds += 1
         self.busy += found
         return found

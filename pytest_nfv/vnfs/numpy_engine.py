@@ -196,7 +196,7 @@ class NumpyEngine:
         """Ask it to close its ports and to end; safe to call twice."""
         if self._process is None:
             return
-        with suppress(NfvError):
+        with suppress(NfvError, LinesBroken):
             self._lines.tell({"op": "close"})
             self._await("closed", CLOSE_S)
         if self._process is not None:

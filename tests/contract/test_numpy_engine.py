@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -44,14 +45,13 @@ class Wired:
     """The engine, and the far ends of its vNICs."""
 
     def __init__(self, engine: NumpyEngine, folder: Path) -> None:
-        # Servers wait for their clients as they are opened, so this end, the client, comes second.
-        from threading import Thread
-
-        opening = Thread(target=engine.open, args=([nic(folder, number, "server") for number in range(2)],))
-        opening.start()
+        # Each end waits for the other as it is opened. The engine's comes from this thread: its process ends with
+        # the thread that started it.
         specs = [nic(folder, number, "client") for number in range(2)]
-        self.ends: tuple[ForwardingPort, ...] = forwarding(open_ports(specs), ["memif", "memif"])
-        opening.join()
+        with ThreadPoolExecutor(1) as pool:
+            opening = pool.submit(open_ports, specs)
+            engine.open([nic(folder, number, "server") for number in range(2)])
+        self.ends: tuple[ForwardingPort, ...] = forwarding(opening.result(), ["memif", "memif"])
         for port in self.ends:
             port.expect(MTU + 14)
             port.arrange(MTU + 14)
