@@ -10,13 +10,26 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pytest_nfv.deployment.traffic import Deploy as Deploy
     from pytest_nfv.errors import NfvError as NfvError
+    from pytest_nfv.model.chain import PVP as PVP
+    from pytest_nfv.model.chain import Chain as Chain
+    from pytest_nfv.model.chain import Colocated as Colocated
     from pytest_nfv.model.goal import SearchGoal as SearchGoal
     from pytest_nfv.model.measurement import Reference as Reference
     from pytest_nfv.model.mix import Mix as Mix
+    from pytest_nfv.model.nf import Firewall as Firewall
+    from pytest_nfv.model.nf import L2Fwd as L2Fwd
+    from pytest_nfv.model.nf import L3Fwd as L3Fwd
+    from pytest_nfv.model.nf import Own as Own
+    from pytest_nfv.model.nf import Signature as Signature
+    from pytest_nfv.model.routes import Route as Route
+    from pytest_nfv.model.routes import RouteTable as RouteTable
+    from pytest_nfv.model.rules import Rule as Rule
+    from pytest_nfv.model.rules import RuleSet as RuleSet
     from pytest_nfv.model.topology import P2P as P2P
     from pytest_nfv.model.topology import SocketPair as SocketPair
     from pytest_nfv.model.topology import VSwitch as VSwitch
     from pytest_nfv.model.verdict import Verdict as Verdict
+    from pytest_nfv.model.vnf import VNF as VNF
     from pytest_nfv.units import BitRate as BitRate
     from pytest_nfv.units import Duration as Duration
     from pytest_nfv.units import FrameSize as FrameSize
@@ -37,6 +50,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "Chain": "model.chain",
+    "Colocated": "model.chain",
+    "PVP": "model.chain",
+    "Route": "model.routes",
+    "RouteTable": "model.routes",
+    "Rule": "model.rules",
+    "RuleSet": "model.rules",
+    "VNF": "model.vnf",
     "Deploy": "deployment.traffic",
     "NfvError": "errors",
     "Mix": "model.mix",
@@ -47,6 +68,7 @@ _HOME = {
     "VSwitch": "model.topology",
     "Verdict": "model.verdict",
 }
+_HOME |= dict.fromkeys(("Firewall", "L2Fwd", "L3Fwd", "Own", "Signature"), "model.nf")
 _UNITS = (
     "BitRate Duration FrameSize Gbps_l1 Gbps_l2 Link Mbps_l1 Mbps_l2 Mpps PacketRate kpps line_rate ms pps s us"
 )

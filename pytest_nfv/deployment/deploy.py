@@ -8,6 +8,8 @@ from contextlib import ExitStack
 from pytest_nfv.deployment.calibration import Floors
 from pytest_nfv.deployment.plan import Placement
 from pytest_nfv.deployment.sockets import attach
+from pytest_nfv.deployment.vnfs import VnfCounters, Vnfs
+from pytest_nfv.deployment.wiring import Chains
 from pytest_nfv.errors import DeploymentError
 from pytest_nfv.generators.builtin import Builtin
 from pytest_nfv.generators.pair import Pair
@@ -16,7 +18,8 @@ from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.protocol import Host
 from pytest_nfv.model.offer import PortSpec
 from pytest_nfv.model.topology import SocketPair, Topology
-from pytest_nfv.vswitches.protocol import VSwitchDriver
+from pytest_nfv.model.trial import Direction
+from pytest_nfv.vswitches.protocol import PollCycles, PortCounters, VSwitchDriver, Wiring
 from pytest_nfv.vswitches.table import driver
 
 LEARNING_DEADLINE_S = 5.0
@@ -29,6 +32,7 @@ class Deployment:
         placement: what was asked for.
         version: the switch's own version.
         ports: the generator's ports, in order.
+        chains: what its VNFs are joined to.
         notes: what the switch says must be read beside every figure.
         floors: what the generator adds to a latency by itself.
         broken: set by whoever sees it break; it is not used again.
@@ -49,9 +53,14 @@ class Deployment:
             kind = driver(topology.vswitch.name)
             self.version = kind.probe(lab.host)
             self.switch: VSwitchDriver = kind(lab, dict(topology.vswitch.settings))
+            self.chains = Chains(topology)
+            self._vnfs: Vnfs | None = None
+            if self.chains.instances:  # before the switch, which is wired to them; taken down after it
+                self._vnfs = Vnfs(lab, self.chains, self.switch.joins, str(topology.vswitch))
+                self._undo.callback(self._vnfs.close)
             self._undo.callback(self.switch.stop)
             self._start(topology)
-            self.notes = self.switch.notes
+            self.notes = (*self.switch.notes, *(self._vnfs.notes if self._vnfs else ()))
             self.floors = Floors(self.generator.floor)
             self._undo.callback(self.generator.close)
             self.generator.open(self.ports)
@@ -67,8 +76,54 @@ class Deployment:
         if isinstance(topology, SocketPair):
             self.ports, self.generator = attach(self.switch, topology, placement)
             return
-        self.ports = self.switch.start(topology.generator_ports, placement.testbed.mtu, placement.device_cores)
+        wiring = Wiring(self._vnfs.vnics(), self.chains.segments()) if self._vnfs else Wiring()
+        mtu, cores = placement.testbed.mtu, placement.cores
+        every = self.switch.start(topology.generator_ports, mtu, cores.switch, wiring)
+        self.ports = every[: topology.generator_ports]
         self.generator = self._made(placement, self.switch.generator_host)
+        if self._vnfs:
+            self._vnfs.start(
+                every[topology.generator_ports :],
+                self.addresses,
+                dict(enumerate(cores.vnfs)),
+                cores.shared,
+                self.switch.device_host,
+            )
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """MAC address of each generator port."""
+        return tuple(port.address for port in self.ports)
+
+    def counters(self) -> tuple[tuple[PortCounters, ...], dict[str, VnfCounters]]:
+        """Read the counters of the switch's ports, and of the VNFs by their names."""
+        return self.switch.counters(), self._vnfs.counters() if self._vnfs else {}
+
+    def threads(self) -> dict[int, str]:
+        """Return every thread that forwards, id to name."""
+        return self.switch.threads() | (self._vnfs.threads() if self._vnfs else {})
+
+    def poll_cycles(self) -> dict[int, PollCycles]:
+        """Return the cycles of those that poll and tell."""
+        return self.switch.poll_cycles() | (self._vnfs.poll_cycles() if self._vnfs else {})
+
+    def check(self) -> None:
+        """Raise where something of the device is gone.
+
+        Raises:
+            DeploymentError: with its last words.
+        """
+        self.switch.check()
+        if self._vnfs:
+            self._vnfs.check()
+
+    def arriving(self, way: Direction, frame: bytes) -> bytes:
+        """Return how a frame of a direction arrives, through switch and VNFs.
+
+        Raises:
+            ConfigurationError: the switch cannot tell what becomes of such a frame.
+        """
+        return self.chains.arriving(way, self.switch.forwarded(frame), self.addresses)
 
     @staticmethod
     def _made(placement: Placement, host: Host) -> Builtin | Pair:
@@ -106,7 +161,7 @@ class Deployment:
         return Accounts(
             device_cores=device,
             generator_cores=tuple(dict.fromkeys((placement.generator_core, *receiver_cores))),
-            device_threads=self.switch.threads() | softirq_threads(device),
+            device_threads=self.threads() | softirq_threads(device),
             generator_threads=threads,
         )
 
@@ -123,7 +178,7 @@ class Deployment:
                     f"{self.placement.topology}: {LEARNING_DEADLINE_S:g} s of learning frames, and the switch "
                     f"does not know that {spec.address} is at port {port}"
                 )
-            self.switch.check()
+            self.check()
 
     def _learned(self, port: int, spec: PortSpec) -> bool:
         return self.switch.learned(spec.address, port)

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_nfv.deployment.runner import Load
+from pytest_nfv.deployment.wiring import Chains, Ends
 from pytest_nfv.errors import ConfigurationError
-from pytest_nfv.generators.templates import ethernet_udp, from_packet
+from pytest_nfv.generators.templates import DESTINATION_IP, SOURCE_IP, ethernet_udp, from_packet
 from pytest_nfv.model.mix import Mix, Sizes
 from pytest_nfv.model.offer import LEARNING_FLOW, TUPLES_MAX
 from pytest_nfv.model.topology import Topology
@@ -26,6 +27,8 @@ def load_of(
 ) -> Load:
     """Return what a test asks for as a load.
 
+    On the way back through VNFs, the default frame's IPv4 addresses are swapped.
+
     Raises:
         ConfigurationError: an argument is out of range, or the frames cannot be made.
     """
@@ -41,10 +44,12 @@ def load_of(
         )
     packets = _packets(frame, len(topology.directions))
     octets = sizes.sizes if isinstance(sizes, Mix) else (sizes.octets,)
+    chains = Chains(topology)
     made = [
-        (way, _made(packet, octets, flows, {"src": addresses[way.tx], "dst": addresses[way.rx]}))
+        (way, _made(packet, octets, flows, ends))
         for way in topology.directions
         for packet in packets
+        for ends in chains.ends(way, addresses)
     ]
     streams: list[tuple[Direction, tuple[str, ...]]] = [
         (way, tuple(one[topology.kernel_octets :].hex() for one in each)) for way, each in made
@@ -70,8 +75,12 @@ def _packets(frame: Frame, directions: int) -> Sequence[Any]:
     return frame
 
 
-def _made(packet: Any, octets: Sequence[int], flows: int, ends: dict[str, Any]) -> list[bytes]:
-    made = [ethernet_udp(one, **ends) if packet is None else from_packet(packet, one, **ends) for one in octets]
+def _made(packet: Any, octets: Sequence[int], flows: int, ends: Ends) -> list[bytes]:
+    if packet is None:
+        source, target = (DESTINATION_IP, SOURCE_IP) if ends.swapped else (SOURCE_IP, DESTINATION_IP)
+        made = [ethernet_udp(one, src=ends.src, dst=ends.dst, src_ip=source, dst_ip=target) for one in octets]
+    else:
+        made = [from_packet(packet, one, src=ends.src, dst=ends.dst) for one in octets]
     if flows == 1:
         return made
     for one in made:

@@ -2,54 +2,114 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
+from pytest_nfv.deployment.vnfs import VnfCounters
+from pytest_nfv.deployment.wiring import Chains, Instance
 from pytest_nfv.model.offer import Report
-from pytest_nfv.model.trial import Hop
+from pytest_nfv.model.trial import Direction, Hop
 from pytest_nfv.vswitches.protocol import PortCounters
+
+Counters = tuple[Sequence[PortCounters], Mapping[str, VnfCounters]]
+"""Of the switch's ports, and of the VNFs by their names."""
 
 
 def waterfall(
-    report: Report,
-    before: Sequence[PortCounters],
-    after: Sequence[PortCounters],
-    *,
-    applications: bool = False,
+    report: Report, before: Counters, after: Counters, chains: Chains, *, applications: bool = False
 ) -> tuple[Hop, ...]:
-    """Return every direction's hops in order: into the switch, out of it, back at the generator.
+    """Return every direction's hops in order: into the switch, through each VNF, out of it, back at the generator.
 
     A full ring at the switch's entry refuses frames before the switch sees them: they are that hop's drops. Where
-    the ends are `applications`, frames that the receiver was too slow to take are drops of the last hop.
+    the ends are `applications`, frames that the receiver was too slow to take are drops of the last hop. Where a VNF
+    has several pairs of vNICs, each hop of it is the sum over them.
     """
-    then = {port.port: port for port in before}
-    now = {port.port: port for port in after}
-    hops = []
+    way = _Way(chains, before, after, {flow.direction for flow in report.flows})
+    hops: list[Hop] = []
     for number, flow in enumerate(report.flows):
-        way, tx, rx = flow.direction, flow.direction.tx, flow.direction.rx
-        entry, leave = now[tx], now[rx]
-        arrived = flow.received + flow.duplicated
-        refused = _difference(then[tx].rx_drops, entry.rx_drops)
-        if entry.refused_as and report.refused[number]:
-            refused[entry.refused_as] = refused.get(entry.refused_as, 0) + report.refused[number]
+        hops += way.into(flow.direction, report.refused[number])
+        hops += way.through_vnfs(flow.direction)
+        hops.append(way.out(flow.direction))
         lost_here = {} if not flow.corrupted else {"corrupted": flow.corrupted}
         if applications and report.health.receive_overruns:
             lost_here["socket buffer full"] = report.health.receive_overruns
-        hops += [
-            Hop(
-                way,
-                f"{entry.name} rx (into the switch)",
-                entry.rx_frames - then[tx].rx_frames,
-                refused,
-            ),
-            Hop(
-                way,
-                f"{leave.name} tx (out of the switch)",
-                leave.tx_frames - then[rx].tx_frames,
-                _difference(then[rx].tx_drops, leave.tx_drops),
-            ),
-            Hop(way, f"generator port {rx} rx", arrived, lost_here),
-        ]
+        place = f"generator port {flow.direction.rx} rx"
+        hops.append(Hop(flow.direction, place, flow.received + flow.duplicated, lost_here))
     return tuple(hops)
+
+
+class _Way:
+    """Counters of one trial."""
+
+    def __init__(self, chains: Chains, before: Counters, after: Counters, loaded: Set[Direction]) -> None:
+        self._chains, self._loaded = chains, loaded
+        self._then = {port.port: port for port in before[0]}
+        self._now = {port.port: port for port in after[0]}
+        self._vnf_then, self._vnf_now = before[1], after[1]
+
+    def into(self, way: Direction, refused: int) -> Iterator[Hop]:
+        then, now = self._then[way.tx], self._now[way.tx]
+        drops = _difference(then.rx_drops, now.rx_drops)
+        if now.refused_as and refused:
+            drops[now.refused_as] = drops.get(now.refused_as, 0) + refused
+        yield Hop(way, f"{now.name} rx (into the switch)", now.rx_frames - then.rx_frames, drops)
+
+    def out(self, way: Direction) -> Hop:
+        return self._port_tx(way, [way.rx], "out of the switch")
+
+    def _port_tx(self, way: Direction, ports: Sequence[int], where: str) -> Hop:
+        frames = sum(self._now[port].tx_frames - self._then[port].tx_frames for port in ports)
+        drops = _sum(_difference(self._then[port].tx_drops, self._now[port].tx_drops) for port in ports)
+        return Hop(way, f"{_names(self._now[port].name for port in ports)} tx ({where})", frames, drops)
+
+    def _port_rx(self, way: Direction, ports: Sequence[int], where: str) -> Hop:
+        frames = sum(self._now[port].rx_frames - self._then[port].rx_frames for port in ports)
+        drops = _sum(_difference(self._then[port].rx_drops, self._now[port].rx_drops) for port in ports)
+        return Hop(way, f"{_names(self._now[port].name for port in ports)} rx ({where})", frames, drops)
+
+    def through_vnfs(self, way: Direction) -> Iterator[Hop]:
+        lanes = [self._chains.way(way, pair) for pair in range(self._chains.pairs(way))]
+        both = Direction(way.rx, way.tx) in self._loaded
+        for step in zip(*lanes, strict=True):
+            nic = step[0][1]
+            instances = list(dict.fromkeys(instance for instance, _ in step))
+            name = instances[0].name.partition(".")[0]
+            yield self._port_tx(way, [self._chains.port(one, nic) for one in instances], f"to {name}")
+            yield self._vnf_rx(way, instances, nic, name)
+            yield self._vnf_tx(way, instances, nic, name, both=both)
+            yield self._port_rx(way, [self._chains.port(one, 1 - nic) for one in instances], f"from {name}")
+
+    def _vnf_rx(self, way: Direction, instances: Sequence[Instance], nic: int, name: str) -> Hop:
+        pairs = [(self._vnf_then[one.name].nics[nic], self._vnf_now[one.name].nics[nic]) for one in instances]
+        frames = sum(now.rx_frames - then.rx_frames for then, now in pairs)
+        return Hop(way, f"{name} nic{nic} rx", frames, _sum(_difference(a.rx_drops, b.rx_drops) for a, b in pairs))
+
+    def _vnf_tx(self, way: Direction, instances: Sequence[Instance], nic: int, name: str, *, both: bool) -> Hop:
+        """What the function drops counts where it would have put it out."""
+        drops: list[Mapping[str, int]] = []
+        frames = 0
+        for one in instances:
+            then, now = self._vnf_then[one.name], self._vnf_now[one.name]
+            out_then, out_now = then.nics[1 - nic], now.nics[1 - nic]
+            frames += out_now.tx_frames - out_then.tx_frames
+            drops += [
+                _difference(out_then.tx_drops, out_now.tx_drops),
+                _difference(then.nics[nic].dropped, now.nics[nic].dropped),
+            ]
+            whole = _difference(then.dropped, now.dropped)
+            drops.append({f"{why} (both ways)": count for why, count in whole.items()} if both else whole)
+        return Hop(way, f"{name} nic{1 - nic} tx", frames, _sum(drops))
+
+
+def _names(names: Iterable[str]) -> str:
+    return "+".join(names)
+
+
+def _sum(drops: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for one in drops:
+        for reason, count in one.items():
+            total[reason] = total.get(reason, 0) + count
+    return total
 
 
 def _difference(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pytest_nfv.deployment.cores import Cores, sockets_of, spread
 from pytest_nfv.errors import CapabilityMissing, ConfigurationError
 from pytest_nfv.model.testbed import Testbed
 from pytest_nfv.model.topology import SocketPair, Topology
@@ -15,21 +16,27 @@ class Placement:
     """A topology on a testbed.
 
     Attributes:
-        device_cores: where the device under test runs; generator_core: where the generator spins.
+        cores: where switch and VNFs run; generator_core: where the generator spins.
         receiver_core: where its receiving half does, if that is a process of its own; None: one process does both.
         notes: what every figure from this placement must say beside itself.
     """
 
     testbed: Testbed
     topology: Topology
-    device_cores: tuple[int, ...]
+    cores: Cores
     generator_core: int
     notes: tuple[str, ...] = ()
     receiver_core: int | None = None
 
+    @property
+    def device_cores(self) -> tuple[int, ...]:
+        """All cores of the device under test, the switch's first."""
+        every = [core for cores in (self.cores.switch, *self.cores.vnfs) for core in cores]
+        return tuple(dict.fromkeys(every))
+
     def lines(self) -> list[str]:
         """Describe it, for `--nfv-plan`."""
-        cores = ", ".join(map(str, self.device_cores))
+        cores = ", ".join(map(str, self.cores.switch))
         first = f"{self.topology} on testbed {self.testbed.name}, line rate {self.testbed.link}"
         if isinstance(self.topology, SocketPair):
             return [first, *(f"  {note}" for note in self.notes)]
@@ -37,7 +44,15 @@ class Placement:
             first,
             f"  device {self.topology.vswitch} on core {cores}; generator on core {self._generator_cores}; "
             f"{self.topology.generator_ports} generator ports",
+            *self._vnf_lines(),
             *(f"  note: {note}" for note in self.notes),
+        ]
+
+    def _vnf_lines(self) -> list[str]:
+        vnfs = [vnf for lane in self.topology.lanes for vnf in lane]
+        return [
+            f"  vnf{number} {vnf} on core {', '.join(map(str, cores))}"
+            for number, (vnf, cores) in enumerate(zip(vnfs, self.cores.vnfs, strict=True))
         ]
 
     @property
@@ -47,12 +62,21 @@ class Placement:
         return f"{self.generator_core} (sends), {self.receiver_core} (receives)"
 
 
-def place(topology: Topology, testbed: Testbed, allowed_cores: Sequence[int]) -> Placement:
+def place(
+    topology: Topology, testbed: Testbed, allowed_cores: Sequence[int], sockets: Mapping[int, int] | None = None
+) -> Placement:
     """Place `topology` on the cores that this process may use.
+
+    Args:
+        topology: what is to stand.
+        testbed: where.
+        allowed_cores: of this machine.
+        sockets: of each core; asked of the kernel where not given.
 
     Raises:
         ConfigurationError: the testbed names a core that does not exist here.
-        CapabilityMissing: fewer than two cores: device and generator would measure each other.
+        CapabilityMissing: fewer than two cores: device and generator would measure each other; or too few for the
+            placement that the topology asks for.
     """
     allowed = sorted(allowed_cores)
     for key, cores in (("device_cores", testbed.device_cores), ("generator_cores", testbed.generator_cores)):
@@ -63,7 +87,8 @@ def place(topology: Topology, testbed: Testbed, allowed_cores: Sequence[int]) ->
                 )
     free = [core for core in allowed if core not in testbed.device_cores]
     generator = testbed.generator_cores[0] if testbed.generator_cores else (free[-1] if free else None)
-    device = testbed.device_cores or tuple(core for core in allowed[:1] if core != generator)
+    beside = [core for core in allowed if core != generator]  # a switch alone takes one of them
+    device = testbed.device_cores or tuple(beside if topology.lanes else beside[:1])
     if generator is None or not device:
         raise CapabilityMissing(
             "two-cores",
@@ -73,7 +98,10 @@ def place(topology: Topology, testbed: Testbed, allowed_cores: Sequence[int]) ->
     notes: tuple[str, ...] = ()
     if isinstance(topology, SocketPair):
         notes = (f"sender and {topology.vswitch} share core {generator}; receiver polls on core {device[0]}",)
-    return Placement(testbed, topology, tuple(device), generator, notes, _receiver_core(topology, testbed))
+    spent = spread(topology, device, sockets or sockets_of(device), oversubscribe=testbed.oversubscribe)
+    return Placement(
+        testbed, topology, spent, generator, (*notes, *spent.notes), _receiver_core(topology, testbed)
+    )
 
 
 def _receiver_core(topology: Topology, testbed: Testbed) -> int | None:

@@ -108,26 +108,26 @@ class TrialRunner:
             raise
 
     def _trial(self, spec: TrialSpec) -> TrialResult:
-        switch, generator = self._deployment.switch, self._deployment.generator
-        switch.check()
+        device, generator = self._deployment, self._deployment.generator
+        device.check()
         generator.learn()
-        accounts = self._deployment.accounts()
-        before, cycles = switch.counters(), switch.poll_cycles()
+        accounts = device.accounts()
+        before, cycles = device.counters(), device.poll_cycles()
         started_at = time.time()
         accounts.start()
         try:
             report = generator.offer(
-                as_they_arrive(self._offer(spec), switch.forwarded),
+                as_they_arrive(self._offer(spec), device.arriving),
                 lambda at, sent, got: self._observer.trial_progress(spec, at, sent, got),
             )
         except GeneratorError:
-            switch.check()  # a dead switch is the better explanation of a generator that lost its port
+            device.check()  # a dead switch is the better explanation of a generator that lost its port
             raise
         cores, threads = accounts.stop()
-        switch.check()
-        threads = _worked(threads, switch.threads(), cycles, switch.poll_cycles())
+        device.check()
+        threads = _worked(threads, device.threads(), cycles, device.poll_cycles())
         whole = by_direction(report)
-        hops = waterfall(whole, before, switch.counters(), applications=self._deployment.applications)
+        hops = waterfall(whole, before, device.counters(), device.chains, applications=device.applications)
         stolen_s = stolen_from_device_s(cores, threads)
         return TrialResult(
             spec=spec,

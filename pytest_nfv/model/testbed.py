@@ -41,6 +41,7 @@ class Testbed:
             one sends and one receives, where no port does both.
         vswitches: the switches that a run uses unless it asks for others.
         mtu: largest layer-3 packet on the virtual links.
+        oversubscribe: VNFs share cores where there are too few for what a topology asks.
         simulation: the simulated device's parameters, for kind `sim`.
         source: where it was declared.
     """
@@ -54,6 +55,7 @@ class Testbed:
     generator_cores: tuple[int, ...] = ()
     vswitches: tuple[str, ...] = ("linux-bridge",)
     mtu: int = 1500
+    oversubscribe: bool = False
     simulation: Simulation | None = None
     source: str = "built in"
 
@@ -106,6 +108,7 @@ class Testbed:
             "generator_cores": list(self.generator_cores),
             "vswitches": list(self.vswitches),
             "mtu_octets": self.mtu,
+            "oversubscribe": self.oversubscribe,
             "source": self.source,
         }
 

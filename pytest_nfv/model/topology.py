@@ -7,6 +7,7 @@ from typing import ClassVar, Protocol
 
 from pytest_nfv.errors import ConfigurationError
 from pytest_nfv.model.trial import Direction
+from pytest_nfv.model.vnf import VNF
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,11 @@ class Topology(Protocol):
     def vswitch(self) -> VSwitch: ...
 
     @property
+    def lanes(self) -> tuple[tuple[VNF, ...], ...]:
+        """The VNFs between generator ports 2k and 2k + 1, for each k; empty where the topology has none."""
+        ...
+
+    @property
     def kernel_octets(self) -> int: ...
 
     @property
@@ -58,7 +64,12 @@ class Topology(Protocol):
     def directions(self) -> tuple[Direction, ...]: ...
 
 
-def _vswitch(kind: str, value: object) -> VSwitch:
+def vswitch_of(kind: str, value: object) -> VSwitch:
+    """Return a switch as a value; its name is taken too.
+
+    Raises:
+        ConfigurationError: it is neither.
+    """
     if isinstance(value, str):
         return VSwitch(value)
     if not isinstance(value, VSwitch):
@@ -81,13 +92,14 @@ class P2P:
 
     kind: ClassVar[str] = "P2P"
     kernel_octets: ClassVar[int] = 0
+    lanes: ClassVar[tuple[tuple[VNF, ...], ...]] = ()
 
     vswitch: VSwitch
     bidirectional: bool = field(default=False, kw_only=True)
     pairs: int = field(default=1, kw_only=True)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "vswitch", _vswitch(self.kind, self.vswitch))
+        object.__setattr__(self, "vswitch", vswitch_of(self.kind, self.vswitch))
         if not isinstance(self.pairs, int) or not 1 <= self.pairs <= PAIRS_MAX:
             raise ConfigurationError(f"P2P(pairs={self.pairs!r}): accepted: 1 to {PAIRS_MAX}")
 
@@ -128,13 +140,14 @@ class SocketPair:
     """
 
     kind: ClassVar[str] = "1vs1"
+    lanes: ClassVar[tuple[tuple[VNF, ...], ...]] = ()
 
     vswitch: VSwitch
     protocol: str = "udp"
     call: str = "many"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "vswitch", _vswitch("SocketPair", self.vswitch))
+        object.__setattr__(self, "vswitch", vswitch_of("SocketPair", self.vswitch))
         for name, value, accepted in (("protocol", self.protocol, PROTOCOLS), ("call", self.call, CALLS)):
             if value not in accepted:
                 raise ConfigurationError(f"SocketPair({name}={value!r}): accepted: {', '.join(accepted)}")

@@ -76,6 +76,9 @@ OPTIONS = (
     Option(
         "report", "DIR", "", "directory for record.json, its history and report.html; default: nothing is written"
     ),
+    Option(
+        "oversubscribe", "", "", "let VNFs share cores where a topology's placement takes more; marked so", "flag"
+    ),
     Option("require", "CAPABILITY[,..]", "", "capabilities whose absence is an error, not a skip", "list"),
     Option("plan", "", "", "print what would be deployed, how many trials and how long; touch nothing", "flag"),
 )

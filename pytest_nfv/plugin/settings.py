@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -81,6 +81,8 @@ def settings(config: pytest.Config) -> Settings:
     testbeds = read("host", lambda text: _each(text, lambda name: _known(name, known)))
     if link is not None:
         testbeds = tuple(testbed.with_link(link) for testbed in testbeds)
+    if read("oversubscribe", _flag):
+        testbeds = tuple(replace(testbed, oversubscribe=True) for testbed in testbeds)
     if simulation is not None:
         testbeds = read("sim", lambda _: _simulated(testbeds, simulation))
     return Settings(

@@ -18,3 +18,20 @@ class EngineCounts:
     rx_frames: tuple[int, ...]
     tx_frames: tuple[int, ...]
     drops: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class VnicCounters:
+    """Frames of one vNIC since it was made.
+
+    Attributes:
+        rx_frames: taken in; tx_frames: put out.
+        rx_drops: on their way in, by reason; tx_drops: on their way out.
+        dropped: by the function, of those that came in here, by reason; empty where it does not tell them apart.
+    """
+
+    rx_frames: int
+    tx_frames: int
+    rx_drops: Mapping[str, int] = field(default_factory=dict)
+    tx_drops: Mapping[str, int] = field(default_factory=dict)
+    dropped: Mapping[str, int] = field(default_factory=dict)

@@ -16,6 +16,10 @@ kernel's. So the kernel of the generator's namespace is done with a frame once t
 device's core paid for that: at 148.8 kpps both ways it was busy for 0.78 s of a second instead of 0.59 s, and a
 run of RCU callbacks after each tick let rings of 256 overflow.
 
+A port for a VNF is such a pair too, whose far end is in the VNF's namespace, and that has a thread of its own there: it
+takes in what the bridge sends. A virtual machine's is a tap interface, a port of the bridge itself; what it sends is
+forwarded by the thread that sends. Each segment is a bridge of its own.
+
 For applications each outer end is in a namespace of its own, `app0`, `app1`, and all is left as the kernel has it:
 the sender's own system call forwards the frame and delivers it to the receiver's socket.
 
@@ -30,14 +34,13 @@ from pathlib import Path
 from typing import ClassVar
 
 from pytest_nfv.errors import CapabilityMissing, ConfigurationError, DeploymentError
-from pytest_nfv.hosts import probe, userns
+from pytest_nfv.hosts import probe, tap, userns
 from pytest_nfv.hosts.lab import Lab, LinkState, VethEnd
 from pytest_nfv.hosts.namespace import NamespaceHost
 from pytest_nfv.hosts.protocol import Host
 from pytest_nfv.model.offer import PortSpec
-from pytest_nfv.vswitches.protocol import Attachment, PollCycles, PortCounters
+from pytest_nfv.vswitches.protocol import ALONE, Attachment, PollCycles, PortCounters, Wiring
 
-BRIDGE = "br0"
 PORTS = ("af_packet", "af_xdp")
 """Kinds of the generator's ports; AF_XDP sends about twice as fast, and wants root."""
 # Locally administered; the third octet is the side: generator, switch, the bridge itself, the generator's kernel.
@@ -53,6 +56,7 @@ class LinuxBridge:
     """
 
     name: ClassVar[str] = "linux-bridge"
+    joins: ClassVar[str] = "veth"
 
     def __init__(self, lab: Lab, settings: Mapping[str, str]) -> None:
         """Make a driver; nothing is deployed yet.
@@ -70,6 +74,9 @@ class LinuxBridge:
         self._outer: tuple[NamespaceHost, ...] = ()  # where each port's outer end is
         self._device: NamespaceHost | None = None
         self._ports = 0
+        self._far: tuple[str, ...] = ()  # each port's outer end, by its name there
+        self._wiring = ALONE
+        self._taps: set[int] = set()
         self._threads: dict[int, str] = {}
         self.notes: tuple[str, ...] = ()
 
@@ -100,7 +107,14 @@ class LinuxBridge:
             raise DeploymentError(f"{self.name} is not started")
         return self._outer[0]
 
-    def start(self, ports: int, mtu: int, cores: Sequence[int]) -> tuple[PortSpec, ...]:
+    @property
+    def device_host(self) -> Host:
+        """Where the bridge is."""
+        if self._device is None:
+            raise DeploymentError(f"{self.name} is not started")
+        return self._device
+
+    def start(self, ports: int, mtu: int, cores: Sequence[int], wiring: Wiring = ALONE) -> tuple[PortSpec, ...]:
         """Bring the bridge up, its receive threads on `cores`.
 
         Raises:
@@ -108,7 +122,7 @@ class LinuxBridge:
         """
         self._not_yet_started()
         try:
-            return self._start(ports, mtu, cores)
+            return self._start(ports, mtu, cores, wiring)
         except BaseException:
             self.stop()
             raise
@@ -142,38 +156,59 @@ class LinuxBridge:
             if addressed:
                 others = {ip: mac for ip, mac in zip(ips, macs, strict=True) if ip != ips[port]}
                 self._lab.address(self._outer[port], _outer(port), ips[port], _PREFIX, others)
+        self._far = tuple(_outer(port) for port in range(count))
         self._join(device, count)
         self.notes = tuple(note for host in (*self._outer, device) for note in host.notes)
         self.check()
         return tuple(Attachment(self._outer[port], _outer(port), macs[port], ips[port]) for port in range(count))
 
     def _join(self, device: NamespaceHost, ports: int) -> None:
-        self._lab.bridge(device, BRIDGE, _mac(_BRIDGE_MAC, 0), [self._inner(port) for port in range(ports)])
         self._ports = ports
+        for number, segment in enumerate(self._wiring.of(ports)):
+            inner = [self._inner(port) for port in segment]
+            self._lab.bridge(device, _bridge(number), _mac(_BRIDGE_MAC, number), inner)
 
-    def _start(self, ports: int, mtu: int, cores: Sequence[int]) -> tuple[PortSpec, ...]:
+    def _start(self, ports: int, mtu: int, cores: Sequence[int], wiring: Wiring) -> tuple[PortSpec, ...]:
         generator = self._lab.namespace("gen")
-        self._outer = (generator,) * ports
+        self._outer = (*(generator,) * ports, *(vnic.node for vnic in wiring.vnics))
+        self._wiring = wiring
         self._device = device = self._lab.namespace("dut")
         notes = [*generator.notes, *device.notes]
-        for port in range(ports):
+        macs = [*(_mac(_OUTER_MAC, port) for port in range(ports)), *(vnic.address for vnic in wiring.vnics)]
+        self._taps = {port for port, vnic in enumerate(wiring.vnics, ports) if vnic.tap}
+        self._far = tuple(_outer(port) if port < ports else self._vnic(port) for port in range(len(macs)))
+        for port, mac in enumerate(macs):
+            if port in self._taps:
+                words = (self._inner(port), str(mtu), str(wiring.vnics[port - ports].queues))
+                device.run([sys.executable, "-I", "-S", str(Path(tap.__file__)), *words])
+                continue
+            offloads = {"tso": False, "gso": False} | ({"gro": True} if port >= ports else {})
             self._lab.veth(
-                VethEnd(generator, _outer(port), _mac(_OUTER_MAC, port), {"tso": False, "gso": False}),
+                VethEnd(self._outer[port], self._far[port], mac, offloads),
                 VethEnd(device, self._inner(port), _mac(_SWITCH_MAC, port), {"gro": True}),
                 mtu,
             )
             threads, note = self._lab.threaded(device, self._inner(port))
             self._threads.update(threads)
             notes += [note] if note else []
-        self._join(device, ports)
+        self._join(device, len(macs))
         if cores and self._threads:
             notes += [f"device core not pinned: {note}" for note in self._lab.pin(self._threads, cores)]
         self.notes = tuple(notes)
         self.check()
-        return tuple(
-            PortSpec(self._kind, _mac(_GENERATOR_MAC, port), mtu, {"interface": _outer(port)})
+        own = tuple(
+            PortSpec(self._kind, _mac(_GENERATOR_MAC, port), mtu, {"interface": self._far[port]})
             for port in range(ports)
         )
+        return own + tuple(
+            PortSpec("tap", vnic.address, mtu, {"interface": self._inner(port)})
+            if vnic.tap
+            else PortSpec("af_packet", vnic.address, mtu, {"interface": self._far[port]})
+            for port, vnic in enumerate(wiring.vnics, ports)
+        )
+
+    def _vnic(self, port: int) -> str:
+        return f"v{port}-{self._lab.run_id}"  # as _inner
 
     def _inner(self, port: int) -> str:
         # With the run in it the name is unique on the machine, and so are the names of its NAPI threads.
@@ -191,7 +226,7 @@ class LinuxBridge:
         """Whether the bridge has learned `address` at `port`, and nowhere else."""
         if self._device is None:
             raise DeploymentError(f"{self.name} is not started")
-        entries = self._lab.learned(self._device, BRIDGE)
+        entries = self._lab.learned(self._device, _bridge(self._wiring.segment(port)))
         return {where for who, where in entries if who == address.lower()} == {self._inner(port)}
 
     def counters(self) -> tuple[PortCounters, ...]:
@@ -208,7 +243,8 @@ class LinuxBridge:
         self, port: int, outer: Mapping[str, LinkState], inner: Mapping[str, LinkState]
     ) -> PortCounters:
         try:
-            far, near = outer[_outer(port)], inner[self._inner(port)]
+            near = inner[self._inner(port)]
+            far = near if port in self._taps else outer[self._far[port]]
         except KeyError as error:
             raise DeploymentError(f"{self.name}: interface {error.args[0]} is gone") from error
         return PortCounters(
@@ -216,8 +252,9 @@ class LinuxBridge:
             name=f"s{port}",
             rx_frames=near.rx_packets - near.rx_dropped,
             tx_frames=near.tx_packets,
-            rx_drops={"veth ring full": far.tx_dropped, "dropped on receipt": near.rx_dropped},
-            tx_drops={"backlog full": near.tx_dropped},
+            rx_drops=({} if near is far else {"veth ring full": far.tx_dropped})
+            | {"dropped on receipt": near.rx_dropped},
+            tx_drops={"tap queue full" if near is far else "backlog full": near.tx_dropped},
         )
 
     def threads(self) -> dict[int, str]:
@@ -239,18 +276,23 @@ class LinuxBridge:
             DeploymentError: with everything that is amiss.
         """
         outer, inner = self._links()
-        amiss = _amiss(inner, BRIDGE, "")
-        for port in range(self._ports):
-            amiss += _amiss(outer, _outer(port), "") + _amiss(inner, self._inner(port), BRIDGE)
+        amiss: list[str] = []
+        for number, segment in enumerate(self._wiring.of(self._ports)):
+            amiss += _amiss(inner, _bridge(number), "")
+            for port in segment:
+                if port not in self._taps:
+                    amiss += _amiss(outer, self._far[port], None)
+                amiss += _amiss(inner, self._inner(port), _bridge(number))
         if amiss:
             raise DeploymentError(f"{self.name}: {'; '.join(amiss)}")
 
     def stop(self) -> None:
         """Remove the bridge, its links and all namespaces; safe to call twice."""
+        vnfs = [vnic.node for vnic in self._wiring.vnics]  # theirs, and removed with them
         for namespace in (self._device, *dict.fromkeys(reversed(self._outer))):
-            if namespace is not None:
+            if namespace is not None and namespace not in vnfs:
                 self._lab.remove(namespace)
-        self._device, self._outer = None, ()
+        self._device, self._outer, self._far, self._wiring = None, (), (), ALONE
         self._threads = {}
 
 
@@ -258,15 +300,20 @@ def _outer(port: int) -> str:
     return f"g{port}"
 
 
+def _bridge(segment: int) -> str:
+    return f"br{segment}"
+
+
 def _mac(prefix: str, port: int) -> str:
     return f"{prefix}:{port:02x}"
 
 
-def _amiss(links: Mapping[str, LinkState], name: str, master: str) -> list[str]:
+def _amiss(links: Mapping[str, LinkState], name: str, master: str | None) -> list[str]:
+    """Say what is wrong with an interface; a master of None may be any."""
     link = links.get(name)
     if link is None:
         return [f"interface {name} is gone"]
     wrong = [] if link.up else [f"interface {name} is down"]
-    if link.master != master:
+    if master is not None and link.master != master:
         wrong.append(f"interface {name} is no longer a port of {master}")
     return wrong

@@ -35,9 +35,9 @@ from pytest_nfv.hosts.protocol import Host
 from pytest_nfv.model.offer import PortSpec
 from pytest_nfv.vswitches import ovs_counters, ovs_programs
 from pytest_nfv.vswitches.ovs_daemons import BRIDGE, Daemons
-from pytest_nfv.vswitches.ovs_rules import flow_rules, openflow_port
+from pytest_nfv.vswitches.ovs_rules import flow_rules, openflow_port, segment_tag
 from pytest_nfv.vswitches.ovs_settings import DatapathSettings, refuse_unknown
-from pytest_nfv.vswitches.protocol import PollCycles, PortCounters
+from pytest_nfv.vswitches.protocol import ALONE, PollCycles, PortCounters, Wiring
 
 PACKAGE = "openvswitch-switch"
 _TUN = "/dev/net/tun"  # the bridge makes an interface of the kernel's, for itself
@@ -55,6 +55,7 @@ class Ovs:
     """
 
     name: ClassVar[str] = "ovs"
+    joins: ClassVar[str] = "veth"
 
     def __init__(self, lab: Lab, settings: Mapping[str, str]) -> None:
         """Make a driver; nothing is deployed yet.
@@ -68,7 +69,8 @@ class Ovs:
         self._generator: NamespaceHost | None = None
         self._device: NamespaceHost | None = None
         self._daemons: Daemons | None = None
-        self._ports = 0
+        self._outer: tuple[NamespaceHost, ...] = ()  # where each port's outer end is
+        self._far: tuple[str, ...] = ()  # and its name there
         self._napi: dict[int, str] = {}
         self._reads_sockets = True
         self.notes: tuple[str, ...] = ()
@@ -99,42 +101,53 @@ class Ovs:
             raise DeploymentError(f"{self.name} is not started")
         return self._generator
 
-    def start(self, ports: int, mtu: int, cores: Sequence[int]) -> tuple[PortSpec, ...]:
+    @property
+    def device_host(self) -> Host:
+        """Where its own interfaces are."""
+        if self._device is None:
+            raise DeploymentError(f"{self.name} is not started")
+        return self._device
+
+    def start(self, ports: int, mtu: int, cores: Sequence[int], wiring: Wiring = ALONE) -> tuple[PortSpec, ...]:
         """Bring the switch up, all of it on `cores`.
 
         Raises:
+            ConfigurationError: its rules cannot wire it so.
             DeploymentError: it did not come up; what was made already is removed again.
         """
         if self._generator is not None:
             raise DeploymentError(f"{self.name} is started already")
-        rules = flow_rules(self._datapath.rules, ports)
+        stations = [*(f"{_GENERATOR_MAC}:{port:02x}" for port in range(ports)), *(v.address for v in wiring.vnics)]
+        rules = flow_rules(self._datapath.rules, wiring, stations)
         try:
-            self._start(ports, mtu, cores, rules)
+            self._start(ports, mtu, cores, wiring, rules)
         except BaseException:
             self.stop()
             raise
         return tuple(
-            PortSpec("af_packet", f"{_GENERATOR_MAC}:{port:02x}", mtu, {"interface": _outer(port)})
-            for port in range(ports)
+            PortSpec("af_packet", station, mtu, {"interface": far})
+            for station, far in zip(stations, self._far, strict=True)
         )
 
-    def _start(self, ports: int, mtu: int, cores: Sequence[int], rules: Sequence[str]) -> None:
+    def _start(self, ports: int, mtu: int, cores: Sequence[int], wiring: Wiring, rules: Sequence[str]) -> None:
         program, _ = ovs_programs.find(self._lab.host, self.name, ovs_programs.PLAIN, dpdk=False, package=PACKAGE)
         self._generator = generator = self._lab.namespace("gen")
         self._device = device = self._lab.namespace("dut")
+        self._outer = (*(generator,) * ports, *(vnic.node for vnic in wiring.vnics))
         notes = [*generator.notes, *device.notes]
-        for port in range(ports):
-            notes += self._wire(generator, device, port, mtu)
-        self._ports = ports
+        macs = [*(f"{_OUTER_MAC}:{port:02x}" for port in range(ports)), *(v.address for v in wiring.vnics)]
+        for port, mac in enumerate(macs):
+            self._far += (f"g{port}" if port < ports else f"v{port}-{self._lab.run_id}",)  # as _inner
+            notes += self._wire(device, port, mac, mtu, vnf=port >= ports)
         if cores and self._napi:
             notes += [f"device core not pinned: {note}" for note in self._lab.pin(self._napi, cores)]
         self._daemons = daemons = Daemons(self.name, self._lab, device, cores)
         daemons.set_options(self._datapath.config())
         words: list[str] = []
-        for port in range(ports):
+        for port in range(len(macs)):
             name = self._inner(port)
-            words += ["--", "add-port", BRIDGE, name, "--", "set", "interface", name]
-            words.append(f"ofport_request={openflow_port(port)}")
+            words += ["--", "add-port", BRIDGE, name, *segment_tag(self._datapath.rules, wiring, port)]
+            words += ["--", "set", "interface", name, f"ofport_request={openflow_port(port)}"]
         daemons.start_switch(program, words, rules)
         switch = daemons.pid("ovs-vswitchd")
         prefer_session(switch)
@@ -144,10 +157,10 @@ class Ovs:
             notes.append("frames dropped at OVS's own sockets are not counted: no `ss` (Debian: iproute2)")
         self.notes = tuple(notes)
 
-    def _wire(self, generator: NamespaceHost, device: NamespaceHost, port: int, mtu: int) -> list[str]:
-        """Make a port's veth pair; return notes."""
+    def _wire(self, device: NamespaceHost, port: int, mac: str, mtu: int, *, vnf: bool) -> list[str]:
+        """Make a port's veth pair; return notes. A VNF's end has GRO, and so NAPI, as well."""
         self._lab.veth(
-            VethEnd(generator, _outer(port), f"{_OUTER_MAC}:{port:02x}", _WHOLE_FRAMES),
+            VethEnd(self._outer[port], self._far[port], mac, _WHOLE_FRAMES | ({"gro": True} if vnf else {})),
             VethEnd(device, self._inner(port), f"{_SWITCH_MAC}:{port:02x}", {**_WHOLE_FRAMES, "gro": True}),
             mtu,
         )
@@ -180,16 +193,18 @@ class Ovs:
         """
         if self._generator is None or self._device is None:
             raise DeploymentError(f"{self.name} is not started")
-        outer, inner = self._lab.links(self._generator), self._lab.links(self._device)
-        full = self._socket_drops(self._device)
-        return tuple(self._port_counters(port, outer, inner, full) for port in range(self._ports))
+        outer: dict[str, LinkState] = {}
+        for host in dict.fromkeys(self._outer):
+            outer |= self._lab.links(host)
+        inner, full = self._lab.links(self._device), self._socket_drops(self._device)
+        return tuple(self._port_counters(port, outer, inner, full) for port in range(len(self._far)))
 
     def _port_counters(
         self, port: int, outer: Mapping[str, LinkState], inner: Mapping[str, LinkState], full: Mapping[str, int]
     ) -> PortCounters:
         name = self._inner(port)
         try:
-            far, near = outer[_outer(port)], inner[name]
+            far, near = outer[self._far[port]], inner[name]
         except KeyError as error:
             raise DeploymentError(f"{self.name}: interface {error.args[0]} is gone") from error
         dropped = full.get(name, 0)
@@ -245,8 +260,4 @@ class Ovs:
             if namespace is not None:
                 self._lab.remove(namespace)
         self._device, self._generator = None, None
-        self._napi = {}
-
-
-def _outer(port: int) -> str:
-    return f"g{port}"
+        self._outer, self._far, self._napi = (), (), {}

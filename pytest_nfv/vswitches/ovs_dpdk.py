@@ -29,9 +29,9 @@ from pytest_nfv.model.offer import PortSpec
 from pytest_nfv.vswitches import ovs_counters, ovs_programs
 from pytest_nfv.vswitches.ovs_counters import PortStats
 from pytest_nfv.vswitches.ovs_daemons import BRIDGE, Daemons
-from pytest_nfv.vswitches.ovs_rules import flow_rules, openflow_port
+from pytest_nfv.vswitches.ovs_rules import flow_rules, openflow_port, segment_tag
 from pytest_nfv.vswitches.ovs_settings import DatapathSettings, VhostSettings, refuse_unknown
-from pytest_nfv.vswitches.protocol import PollCycles, PortCounters
+from pytest_nfv.vswitches.protocol import ALONE, PollCycles, PortCounters, Wiring
 
 PACKAGE = "openvswitch-switch-dpdk"
 _RINGS_MIB = 48  # of the generator for each queue pair, so that its rings lie on huge pages too
@@ -46,6 +46,7 @@ class OvsDpdk:
     """
 
     name: ClassVar[str] = "ovs-dpdk"
+    joins: ClassVar[str] = "vhost_user"
 
     def __init__(self, lab: Lab, settings: Mapping[str, str]) -> None:
         """Make a driver; nothing is deployed yet.
@@ -60,7 +61,9 @@ class OvsDpdk:
         self._device: NamespaceHost | None = None
         self._daemons: Daemons | None = None
         self._ports = 0
-        self._polled: set[int] = set()  # ports that frames have come in at
+        self._wiring = ALONE
+        self._pairs: dict[int, int] = {}
+        self._polled: set[int] = set()  # ports that frames have come in at; of a VNF's, that are connected
         self.notes: tuple[str, ...] = ()
 
     @classmethod
@@ -78,24 +81,34 @@ class OvsDpdk:
         """This machine itself: a vhost-user port is a socket and memory, in no network namespace."""
         return self._lab.host
 
-    def start(self, ports: int, mtu: int, cores: Sequence[int]) -> tuple[PortSpec, ...]:
+    @property
+    def device_host(self) -> Host:
+        """This machine itself, as for the generator."""
+        return self._lab.host
+
+    def start(self, ports: int, mtu: int, cores: Sequence[int], wiring: Wiring = ALONE) -> tuple[PortSpec, ...]:
         """Bring the switch up, a polling thread on each of `cores`.
 
         Raises:
             CapabilityMissing: this machine has no room for DPDK's memory.
+            ConfigurationError: its rules cannot wire it so.
             DeploymentError: it did not come up; what was made already is removed again.
         """
         if self._daemons is not None:
             raise DeploymentError(f"{self.name} is started already")
-        rules = flow_rules(self._datapath.rules, ports)
+        stations = [*(f"{_GENERATOR_MAC}:{port:02x}" for port in range(ports)), *(v.address for v in wiring.vnics)]
+        rules = flow_rules(self._datapath.rules, wiring, stations)
+        if self._vhost.vhost == "server":
+            self._pairs = wiring.pairs(len(stations), f"{self.name}, vhost=server")
+        self._wiring = wiring
         try:
-            self._start(ports, mtu, cores, rules)
+            self._start(len(stations), mtu, cores, rules)
         except BaseException:
             self.stop()
             raise
         return tuple(
-            PortSpec("vhost_user", f"{_GENERATOR_MAC}:{port:02x}", mtu, self._vhost.parameters(self._socket(port)))
-            for port in range(ports)
+            PortSpec("vhost_user", station, mtu, self._vhost.parameters(self._socket(port)))
+            for port, station in enumerate(stations)
         )
 
     def _start(self, ports: int, mtu: int, cores: Sequence[int], rules: Sequence[str]) -> None:
@@ -141,7 +154,8 @@ class OvsDpdk:
         words: list[str] = []
         for port in range(ports):
             name = self._port(port)
-            words += ["--", "add-port", BRIDGE, name, "--", "set", "interface", name]
+            words += ["--", "add-port", BRIDGE, name, *segment_tag(self._datapath.rules, self._wiring, port)]
+            words += ["--", "set", "interface", name]
             words += [f"ofport_request={openflow_port(port)}", f"mtu_request={mtu}"]
             if self._vhost.vhost == "client":
                 words += ["type=dpdkvhostuserclient", f'options:vhost-server-path="{self._socket(port)}"']
@@ -168,7 +182,8 @@ class OvsDpdk:
         """Whether frames have come in at `port`, and, with rules `normal`, OVS knows that `address` is there."""
         daemons = self._started()
         if port not in self._polled:
-            self._polled |= {one for one, stats in self._stats().items() if stats.rx}
+            vnics = range(self._ports - len(self._wiring.vnics), self._ports)
+            self._polled |= {one for one, stats in self._stats().items() if stats.rx or one in vnics}
             if port not in self._polled:
                 return False
             if len(self._polled) == self._ports:
@@ -190,7 +205,7 @@ class OvsDpdk:
         stats = {port: found.get(str(openflow_port(port)), PortStats()) for port in range(self._ports)}
         if self._vhost.vhost == "server" and not any(one.connected for one in stats.values()):
             came = daemons.rule_packets()
-            stats = {port: _by_rules(port, one, came) for port, one in stats.items()}
+            stats = {port: _by_rules(port, self._pairs[port], one, came) for port, one in stats.items()}
         return {port: one for port, one in stats.items() if one.connected}
 
     def counters(self) -> tuple[PortCounters, ...]:
@@ -254,8 +269,8 @@ class OvsDpdk:
             self._lab.remove(device)
 
 
-def _by_rules(port: int, stats: PortStats, came: Mapping[str, int]) -> PortStats:
-    there = came.get(str(openflow_port(port ^ 1)), 0)
+def _by_rules(port: int, other: int, stats: PortStats, came: Mapping[str, int]) -> PortStats:
+    there = came.get(str(openflow_port(other)), 0)
     dropped = sum(stats.drops("tx").values())
     return replace(stats, connected=True, rx=came.get(str(openflow_port(port)), 0), tx=max(0, there - dropped))
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
+from pytest_nfv.errors import ConfigurationError
+from pytest_nfv.hosts.namespace import NamespaceHost
 from pytest_nfv.hosts.protocol import Host
 from pytest_nfv.model.offer import PortSpec
 
@@ -15,7 +17,7 @@ class PortCounters:
     """Counters of one switch port since it was made.
 
     Attributes:
-        port: index of the generator port that it faces.
+        port: its number: that of the generator port that it faces, or one behind those (`Wiring`).
         name: the port's own name, for texts.
         rx_frames: frames taken in from the generator; tx_frames: frames put out to it.
         rx_drops, tx_drops: frames dropped on that side, by reason in the counter's own words.
@@ -41,6 +43,67 @@ class PollCycles:
 
 
 @dataclass(frozen=True, slots=True)
+class Vnic:
+    """A virtual network interface of a VNF, which a port of the switch is to face.
+
+    Attributes:
+        vnf: whose it is, for texts: `vnf0`.
+        number: which of that VNF's, from 0.
+        node: the network namespace that it is made in, where it is an interface.
+        address: its MAC address.
+        queues: queue pairs, where it is no interface.
+        tap: it is a virtual machine's: the switch's side is a tap interface, beside its other ports.
+    """
+
+    vnf: str
+    number: int
+    node: NamespaceHost
+    address: str
+    queues: int = 1
+    tap: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What a switch has beside the generator's ports, and which of its ports reach one another.
+
+    Ports are numbered: the generator's first, those that face vNICs behind, in order.
+
+    Attributes:
+        vnics: VNFs' interfaces.
+        segments: ports that reach one another, and no others; empty: all ports are one segment.
+    """
+
+    vnics: tuple[Vnic, ...] = ()
+    segments: tuple[tuple[int, ...], ...] = ()
+
+    def of(self, ports: int) -> tuple[tuple[int, ...], ...]:
+        """Return the segments of a switch with so many ports in all."""
+        return self.segments or (tuple(range(ports)),)
+
+    def pairs(self, ports: int, switch: str) -> dict[int, int]:
+        """Return each port's other one, where ports reach one another in pairs: 2k and 2k + 1 without segments.
+
+        Args:
+            ports: how many there are in all.
+            switch: its name, for the message.
+
+        Raises:
+            ConfigurationError: a segment that is no pair.
+        """
+        segments = self.segments or tuple((port, port + 1) for port in range(0, ports, 2))
+        if any(len(one) != 2 or max(one) >= ports for one in segments):
+            raise ConfigurationError(
+                f"{switch}: segments {segments} of {ports} ports: accepted: each of two ports"
+            )
+        return {one: other for a, b in segments for one, other in ((a, b), (b, a))}
+
+    def segment(self, port: int) -> int:
+        """Return the number of the segment that a port is in."""
+        return next((number for number, ports in enumerate(self.segments) if port in ports), 0)
+
+
+@dataclass(frozen=True, slots=True)
 class Attachment:
     """An application's place at a switch.
 
@@ -56,17 +119,32 @@ class Attachment:
     ip: str = ""
 
 
+ALONE = Wiring()
+"""A switch between generator ports, and nothing else."""
+
+
 class VSwitchDriver(Protocol):
     """One kind of switch, private to the run.
 
     A driver is made for one deployment: `Driver(settings)`, `start`, any number of trials, `stop`.
+
+    Attributes:
+        joins: what the far end of a port is: `veth`, an interface; `vhost_user`, rings in shared memory.
     """
 
     name: ClassVar[str]
 
     @property
+    def joins(self) -> str: ...
+
+    @property
     def generator_host(self) -> Host:
         """Where the generator's ends of the ports are: its process starts there, after `start`."""
+        ...
+
+    @property
+    def device_host(self) -> Host:
+        """Where the switch's own interfaces are, after `start`; this machine where it has none."""
         ...
 
     @property
@@ -83,10 +161,14 @@ class VSwitchDriver(Protocol):
         """
         ...
 
-    def start(self, ports: int, mtu: int, cores: Sequence[int]) -> tuple[PortSpec, ...]:
-        """Bring the switch up on `cores` and return how a generator opens each of its `ports`.
+    def start(self, ports: int, mtu: int, cores: Sequence[int], wiring: Wiring = ALONE) -> tuple[PortSpec, ...]:
+        """Bring the switch up on `cores`, with `ports` for a generator and those of `wiring` for VNFs.
+
+        Returns:
+            How each is opened at its far end, by a generator or a VNF.
 
         Raises:
+            ConfigurationError: the switch cannot be wired so.
             DeploymentError: it did not come up; with its own last words.
         """
         ...

@@ -4,9 +4,9 @@ In mode `io` it does what the papers' basic forwarding application does (`basicf
 frame. One process, private to the run: it probes no PCI device, and keeps no files but its sockets, in a folder
 that goes with it. A thread a device core polls; control shares the first.
 
-    testpmd           the driver                testpmd_settings  what it is told
-    testpmd_argv      the command line          testpmd_ports     vhost-user, memif and AF_XDP ends
-    testpmd_console   its prompt                testpmd_stats     counters out of what it prints
+    testpmd         the driver                        dpdk.settings  what it is told
+    testpmd_ports   vhost-user, memif, AF_XDP ends    dpdk.argv      the command line
+    dpdk.console    its prompt                        dpdk.stats     counters out of what it prints
 
 Run against DPDK 22.11 on Debian 12, Linux 6.18.
 """
@@ -20,17 +20,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from pytest_nfv.dpdk.argv import COMMAND, Need, argv
+from pytest_nfv.dpdk.console import Console
+from pytest_nfv.dpdk.settings import Settings
+from pytest_nfv.dpdk.stats import addresses, busy_cycles, port_stats
 from pytest_nfv.errors import CapabilityMissing, CommandError, ConfigurationError, DeploymentError
 from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.polling import prefer, prefer_session, threads_of
 from pytest_nfv.hosts.protocol import Host, Process
 from pytest_nfv.model.offer import PortSpec
 from pytest_nfv.vswitches import testpmd_ports
-from pytest_nfv.vswitches.protocol import PollCycles, PortCounters
-from pytest_nfv.vswitches.testpmd_argv import COMMAND, Need, argv
-from pytest_nfv.vswitches.testpmd_console import Console
-from pytest_nfv.vswitches.testpmd_settings import Settings
-from pytest_nfv.vswitches.testpmd_stats import addresses, busy_cycles, port_stats
+from pytest_nfv.vswitches.protocol import ALONE, PollCycles, PortCounters, Wiring
 
 _WORKERS = ("rte-worker", "dpdk-worker")  # before and from DPDK 23.11
 _GENERATOR_MIB = 40  # rings and frames of one of its ports, of one queue
@@ -99,7 +99,17 @@ class Testpmd:
             raise DeploymentError(f"{self.name} is not started")
         return self._console
 
-    def start(self, ports: int, mtu: int, cores: Sequence[int]) -> tuple[PortSpec, ...]:
+    @property
+    def joins(self) -> str:
+        """`vhost_user` or `memif`; `veth` with AF_XDP ports."""
+        return "veth" if self._settings.ports == "af_xdp" else self._settings.ports
+
+    @property
+    def device_host(self) -> Host:
+        """This machine itself, as for the generator."""
+        return self._lab.host
+
+    def start(self, ports: int, mtu: int, cores: Sequence[int], wiring: Wiring = ALONE) -> tuple[PortSpec, ...]:
         """Start testpmd on `cores` and let it forward.
 
         Raises:
@@ -109,21 +119,24 @@ class Testpmd:
         """
         if self._process is not None:
             raise DeploymentError(f"{self.name} is started already")
-        if ports % 2 or not cores:
+        every = ports + len(wiring.vnics)
+        if every % 2 or not cores:
             raise ConfigurationError(
-                f"{self.name}: {ports} ports on {len(cores)} cores: accepted: pairs of ports, and a core at least"
+                f"{self.name}: {every} ports on {len(cores)} cores: accepted: pairs of ports, and a core at least"
             )
+        if wiring.vnics and self._settings.mode != "io":
+            raise ConfigurationError(f"{self.name}: mode={self._settings.mode!r}: accepted with VNFs: io")
         try:
-            return self._start(ports, mtu, cores)
+            return self._start(ports, mtu, cores, wiring)
         except BaseException:
             self.stop()
             raise
 
-    def _start(self, ports: int, mtu: int, cores: Sequence[int]) -> tuple[PortSpec, ...]:
+    def _start(self, ports: int, mtu: int, cores: Sequence[int], wiring: Wiring) -> tuple[PortSpec, ...]:
         folder = self._folder = Path(tempfile.mkdtemp(prefix="testpmd-", dir=self._lab.directory))
-        made = self._ports = testpmd_ports.make(self._lab, self._settings, folder, ports, mtu)
-        need = Need.of(self._settings, ports, mtu)
-        huge, notes = self._pages(need.mebibytes + ports * self._settings.queues * _GENERATOR_MIB)
+        made = self._ports = testpmd_ports.make(self._lab, self._settings, folder, ports, mtu, wiring)
+        need = Need.of(self._settings, len(made.specs), mtu)
+        huge, notes = self._pages(need.mebibytes + len(made.specs) * self._settings.queues * _GENERATOR_MIB)
         peers = [spec.address for spec in made.specs]
         command = argv(
             self._settings, need, made.devices, peers, cores, f"{self._lab.run_id}-{folder.name}", huge=huge

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from pytest_nfv.dpdk.settings import Settings
+from pytest_nfv.dpdk.stats import PortStats
 from pytest_nfv.errors import CapabilityMissing, ConfigurationError, DeploymentError
 from pytest_nfv.hosts.lab import Lab, LinkState, VethEnd
 from pytest_nfv.hosts.namespace import NamespaceHost
 from pytest_nfv.hosts.protocol import Host
 from pytest_nfv.model.offer import PortSpec
-from pytest_nfv.vswitches.protocol import PortCounters
-from pytest_nfv.vswitches.testpmd_settings import Settings
-from pytest_nfv.vswitches.testpmd_stats import PortStats
+from pytest_nfv.vswitches.protocol import ALONE, PortCounters, Wiring
 
 XDP_MTU_MAX = 3000  # tried; a frame and its headrooms must lie in a page
 _GENERATOR_MAC, _SWITCH_MAC, _OUTER_MAC = (f"02:6e:{side:02x}:00:00" for side in (0, 1, 3))
@@ -59,45 +59,51 @@ class Ports(Protocol):
         ...
 
 
-def make(lab: Lab, settings: Settings, folder: Path, ports: int, mtu: int) -> Ports:
-    """Make so many ports, their sockets in `folder`.
+def make(lab: Lab, settings: Settings, folder: Path, ports: int, mtu: int, wiring: Wiring = ALONE) -> Ports:
+    """Make so many ports for the generator and those of `wiring`, their sockets in `folder`.
 
     Raises:
         CapabilityMissing: this user may not have ports of the kind.
-        ConfigurationError: the MTU is too large for them.
+        ConfigurationError: the MTU is too large for them, or they face no VNF.
         DeploymentError: the kernel refuses.
     """
     if settings.ports == "af_xdp":
+        if wiring.vnics:
+            raise ConfigurationError("testpmd: ports=af_xdp: accepted with VNFs: vhost_user, memif")
         return VethPorts(lab, settings, ports, mtu)
-    return SocketPorts(lab, settings, folder, ports, mtu)
+    return SocketPorts(lab, settings, folder, ports, mtu, wiring)
 
 
 class SocketPorts:
-    """vhost-user or memif: testpmd serves the sockets, the generator owns the memory and the rings."""
+    """vhost-user or memif: testpmd serves the sockets, the far end owns the memory and the rings.
 
-    def __init__(self, lab: Lab, settings: Settings, folder: Path, ports: int, mtu: int) -> None:
+    testpmd forwards between its ports 2k and 2k + 1: they are in the order of the wiring's segments.
+    """
+
+    def __init__(
+        self, lab: Lab, settings: Settings, folder: Path, ports: int, mtu: int, wiring: Wiring = ALONE
+    ) -> None:
         self.host: Host = lab.host
         self.generator_host: Host = lab.host
         vhost = settings.ports == "vhost_user"
         self._ring = "vhost ring" if vhost else "memif ring"
-        sockets = [folder / (f"vhost{port}" if vhost else "memif") for port in range(ports)]
+        stations = [*(_mac(_GENERATOR_MAC, port) for port in range(ports)), *(v.address for v in wiring.vnics)]
+        sockets = [folder / (f"vhost{port}" if vhost else "memif") for port in range(len(stations))]
         given = {"role": "client", "queues": str(settings.queues)}
         if settings.slots:
             given |= {"rx_slots": str(settings.slots), "tx_slots": str(settings.slots)}
         self.specs = tuple(
             PortSpec(
-                settings.ports,
-                _mac(_GENERATOR_MAC, port),
-                mtu,
-                given | {"socket": str(path)} | ({} if vhost else {"id": str(port)}),
+                settings.ports, station, mtu, given | {"socket": str(path)} | ({} if vhost else {"id": str(port)})
             )
-            for port, path in enumerate(sockets)
+            for port, (station, path) in enumerate(zip(stations, sockets, strict=True))
         )
+        self._order = [port for pair in _paired(wiring, len(stations)) for port in pair]
         self.devices = tuple(
-            f"net_vhost{port},iface={path},queues={settings.queues}"
+            f"net_vhost{port},iface={sockets[port]},queues={settings.queues}"
             if vhost
-            else f"net_memif{port},role=server,id={port},socket={path},socket-abstract=no"
-            for port, path in enumerate(sockets)
+            else f"net_memif{port},role=server,id={port},socket={sockets[port]},socket-abstract=no"
+            for port in self._order
         )
 
     def pin(self, cores: Sequence[int]) -> list[str]:
@@ -120,7 +126,7 @@ class SocketPorts:
                 tx_drops={f"tx {self._ring} full": one.dropped},
                 refused_as=f"rx {self._ring} full",
             )
-            for port, one in enumerate(stats)
+            for port, one in sorted(zip(self._order, stats, strict=True), key=lambda pair: pair[0])
         )
 
     def close(self) -> None:
@@ -223,6 +229,11 @@ def _of_veth(port: int, stats: PortStats, far: LinkState, near: LinkState) -> Po
         },
         tx_drops={"tx AF_XDP ring full": stats.dropped, "backlog full": near.tx_dropped},
     )
+
+
+def _paired(wiring: Wiring, ports: int) -> list[tuple[int, int]]:
+    other = wiring.pairs(ports, "testpmd")
+    return [(port, other[port]) for port in sorted(other) if port < other[port]]
 
 
 def _mac(prefix: str, port: int) -> str:

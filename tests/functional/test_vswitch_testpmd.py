@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from pytest_nfv.deployment.hops import waterfall
+from pytest_nfv.deployment.wiring import Chains
 from pytest_nfv.deployment.validity import COUNTER_SLACK_FRAMES
 from pytest_nfv.errors import CapabilityMissing
 from pytest_nfv.generators.builtin import Builtin
@@ -183,7 +184,7 @@ def test_what_a_full_ring_refuses_is_the_switchs_loss(lab: Lab, ports: str, ring
         if generator is not None:
             generator.close()
         switch.stop()
-    into, out, back = waterfall(report, before, after)
+    into, out, back = waterfall(report, (before, {}), (after, {}), Chains(P2P(VSwitch("any"))))
     assert into.frames + into.drops[ring] == report.flows[0].sent
     assert into.frames >= 32
     assert into.drops[ring] >= 500

@@ -7,7 +7,7 @@ from pytest_nfv.model.offer import FlowOffer, Offer, Shape
 from pytest_nfv.model.trial import Direction
 
 
-def swapped(frame: bytes) -> bytes:
+def swapped(way: Direction, frame: bytes) -> bytes:
     return frame[6:12] + frame[:6] + frame[12:]
 
 
@@ -27,4 +27,4 @@ def test_every_shape_gets_what_the_switch_makes_of_it() -> None:
 
 def test_a_switch_that_changes_nothing_leaves_the_offer_as_it_is() -> None:
     offer = Offer((SENT,))
-    assert as_they_arrive(offer, lambda frame: frame) == offer
+    assert as_they_arrive(offer, lambda way, frame: frame) == offer

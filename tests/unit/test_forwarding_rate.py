@@ -9,6 +9,7 @@ from scapy.layers.l2 import Ether
 
 from pytest_nfv import P2P, Mpps, PacketRate, Reference, SocketPair, VSwitch, kpps
 from pytest_nfv.deployment.hops import waterfall
+from pytest_nfv.deployment.wiring import Chains
 from pytest_nfv.deployment.plan import place
 from pytest_nfv.deployment.planning import Planner
 from pytest_nfv.deployment.runner import Load
@@ -211,9 +212,11 @@ def test_loss_at_maximum_load_needs_no_explanation() -> None:
 
 def test_what_a_measured_receiver_had_no_room_for_is_a_drop_of_its_own() -> None:
     zero, after = ([PortCounters(port, f"s{port}", n, n) for port in (0, 1)] for n in (0, 1000))
-    hops = waterfall(report(1000, 900, 100), zero, after, applications=True)
+    hops = waterfall(
+        report(1000, 900, 100), (zero, {}), (after, {}), Chains(P2P(VSwitch("any"))), applications=True
+    )
     assert (hops[-1].frames, hops[-1].drops) == (900, {"socket buffer full": 100})
-    assert waterfall(report(1000, 900, 100), zero, after)[-1].drops == {}
+    assert waterfall(report(1000, 900, 100), (zero, {}), (after, {}), Chains(P2P(VSwitch("any"))))[-1].drops == {}
 
 
 def test_an_invalid_forwarding_rate_is_raised_and_kept() -> None:

@@ -23,8 +23,9 @@ MAY_IMPORT = {
     "trafgen": LAYER_1 | {"rings"},
     "nfproc": LAYER_1 | {"rings", "trafgen"},  # of trafgen: its JSON lines, how ports are read, learning frames
     "xdpfwd": LAYER_1 | {"rings"},  # as trafgen: a process of its own, that owns maps and programs
-    "vswitches": LAYER_1 | {"hosts"},
-    "vnfs": LAYER_1 | {"hosts"},
+    "dpdk": LAYER_1 | {"hosts"},
+    "vswitches": LAYER_1 | {"hosts", "dpdk"},
+    "vnfs": LAYER_1 | {"hosts", "dpdk"},
     "generators": LAYER_1 | {"hosts"},
     "deployment": LAYER_1 | {"search", "rings", "hosts", "trafgen", "vswitches", "vnfs", "generators"},
     "records": LAYER_1 | {"search"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_nfv.errors import DeploymentError
-from pytest_nfv.vswitches.testpmd_stats import PortStats, addresses, busy_cycles, port_stats
+from pytest_nfv.dpdk.stats import PortStats, addresses, busy_cycles, port_stats
 
 GREETING = """
 Interactive-mode selected

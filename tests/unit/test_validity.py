@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pytest_nfv.deployment.hops import waterfall
+from pytest_nfv.deployment.wiring import Chains
 from pytest_nfv.deployment.validity import reasons_disturbed, reasons_invalid
 from pytest_nfv.model.accounts import stolen_from_device_s
 from pytest_nfv.model.offer import Report
+from pytest_nfv.model.topology import P2P, VSwitch
 from pytest_nfv.model.trial import CoreUse, Direction, FlowCounts, GeneratorHealth, ThreadUse
 from pytest_nfv.vswitches.protocol import PortCounters
 
@@ -39,29 +41,31 @@ def thread(cpu_s: float, run_delay_s: float) -> ThreadUse:
 
 
 def test_the_way_is_told_by_differences() -> None:
-    entry, leave, back = waterfall(report(1000, 900), BEFORE, counters(990, 950, refused=10))
+    entry, leave, back = waterfall(
+        report(1000, 900), (BEFORE, {}), (counters(990, 950, refused=10), {}), Chains(P2P(VSwitch("any")))
+    )
     assert (entry.frames, dict(entry.drops)) == (990, {"veth ring full": 10})
     assert (leave.frames, dict(leave.drops)) == (950, {})
     assert back.frames == 900
 
 
 def test_a_clean_trial_is_valid() -> None:
-    hops = waterfall(report(), BEFORE, counters(1000, 1000))
+    hops = waterfall(report(), (BEFORE, {}), (counters(1000, 1000), {}), Chains(P2P(VSwitch("any"))))
     assert reasons_invalid(report(), hops, stolen_s=0.0) == ()
 
 
 def test_loss_alone_is_the_devices_own() -> None:
     lossy = report(1000, 500)
-    hops = waterfall(lossy, BEFORE, counters(500, 500, refused=500))
+    hops = waterfall(lossy, (BEFORE, {}), (counters(500, 500, refused=500), {}), Chains(P2P(VSwitch("any"))))
     assert reasons_invalid(lossy, hops, stolen_s=0.0) == ()
 
 
 def test_counters_that_do_not_add_up_make_it_invalid() -> None:
-    hops = waterfall(report(), BEFORE, counters(900, 1000))
+    hops = waterfall(report(), (BEFORE, {}), (counters(900, 1000), {}), Chains(P2P(VSwitch("any"))))
     (reason,) = reasons_invalid(report(), hops, stolen_s=0.0)
     assert "sent 1000 frames" in reason
     assert "counts 900" in reason
-    hops = waterfall(report(), BEFORE, counters(1000, 900))
+    hops = waterfall(report(), (BEFORE, {}), (counters(1000, 900), {}), Chains(P2P(VSwitch("any"))))
     (reason,) = reasons_invalid(report(), hops, stolen_s=0.0)
     assert "received 1000 frames" in reason
 

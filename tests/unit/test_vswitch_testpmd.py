@@ -15,7 +15,8 @@ from pytest_nfv.hosts.lab import Lab, LinkState
 from pytest_nfv.hosts.local import Entry, LocalHost
 from pytest_nfv.hosts.namespace import NamespaceHost
 from pytest_nfv.hosts.protocol import Completed
-from pytest_nfv.vswitches import testpmd, testpmd_console
+from pytest_nfv.dpdk import console
+from pytest_nfv.vswitches import testpmd
 from pytest_nfv.vswitches.protocol import PollCycles, PortCounters
 from pytest_nfv.vswitches.table import driver
 from pytest_nfv.vswitches.testpmd import Testpmd
@@ -324,7 +325,7 @@ def test_one_that_ends_before_its_prompt_is_removed_again(lab: FakeLab, process:
 def test_one_that_is_silent_is_given_a_deadline(
     lab: FakeLab, process: FakeTestpmd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(testpmd_console, "ANSWER_S", 0.05)
+    monkeypatch.setattr(console, "ANSWER_S", 0.05)
     switch = switch_of(lab)
     switch.start(2, 1500, [0])
     process.stdin.silent = True

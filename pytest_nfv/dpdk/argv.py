@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pytest_nfv.vswitches.testpmd_settings import Settings
+from pytest_nfv.dpdk.settings import Settings
 
 COMMAND = "dpdk-testpmd"
 _MBUFS = 16_384
