@@ -23,8 +23,9 @@ from pytest_nfv.model.topology import Topology
 class Bench:
     """Owns the lab of one testbed for the length of a run.
 
-    What broke while it was put up or taken down stays broken: every later test stops at once, saying why. A
-    deployment that broke while it was measured is thrown away, and the next test gets a new one.
+    A testbed that could not be put back stays broken: every later test stops at once, saying why. So does a topology
+    that did not come up, for later tests of the same. A deployment that broke while it was measured is thrown away,
+    and the next test gets a new one.
     """
 
     def __init__(self, testbed: Testbed, run_id: str, observer: Observer) -> None:
@@ -36,6 +37,7 @@ class Bench:
         self._lab: Lab | None = None
         self._current: Deployment | None = None
         self._broken = ""
+        self._failed: dict[Topology, str] = {}
         self._allowed = os.sched_getaffinity(0)
 
     def hosts(self) -> Mapping[str, Host]:
@@ -57,6 +59,8 @@ class Bench:
             return SimulatedSystem(self.testbed, topology)
         if self._broken:
             raise DeploymentError(f"testbed {self.testbed.name} broke earlier: {self._broken}")
+        if topology in self._failed:
+            raise DeploymentError(f"{topology} did not come up before: {self._failed[topology]}")
         placement = place(topology, self.testbed, sorted(self._allowed))
         if self._current is not None and (self._current.placement != placement or self._current.broken):
             self._take_down()
@@ -68,7 +72,7 @@ class Bench:
             except CapabilityMissing:
                 raise
             except DeploymentError as error:
-                self._broken = str(error)
+                self._failed[topology] = str(error)
                 raise
         return DeployedSystem(self._current, self._limits)
 

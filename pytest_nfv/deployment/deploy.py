@@ -15,6 +15,7 @@ from pytest_nfv.generators.builtin import Builtin
 from pytest_nfv.generators.pair import Pair
 from pytest_nfv.hosts.accounting import Accounts, softirq_threads
 from pytest_nfv.hosts.lab import Lab
+from pytest_nfv.hosts.polling import take_turns
 from pytest_nfv.hosts.protocol import Host
 from pytest_nfv.model.offer import PortSpec
 from pytest_nfv.model.topology import SocketPair, Topology
@@ -89,6 +90,8 @@ class Deployment:
                 cores.shared,
                 self.switch.device_host,
             )
+            if cores.shared:
+                take_turns(self.threads())
 
     @property
     def addresses(self) -> tuple[str, ...]:

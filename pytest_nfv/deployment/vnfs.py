@@ -11,7 +11,7 @@ from pytest_nfv.deployment.wiring import Chains, Instance
 from pytest_nfv.errors import ConfigurationError, DeploymentError
 from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.namespace import NamespaceHost
-from pytest_nfv.hosts.polling import prefer, prefer_session, threads_of
+from pytest_nfv.hosts.polling import prefer, threads_of
 from pytest_nfv.hosts.protocol import Host
 from pytest_nfv.model.nf import Drop, Function
 from pytest_nfv.model.offer import PortSpec
@@ -152,7 +152,6 @@ class _Numpy(_Quiet):
         except BaseException:
             self._engine.close()
             raise
-        prefer_session(self._engine.pid())
         self.notes = (*notes, *prefer(threads_of(self._engine.pid())))
 
     def counters(self) -> VnfCounters:

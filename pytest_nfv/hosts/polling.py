@@ -7,12 +7,17 @@ weight of an ordinary thread.
 
 from __future__ import annotations
 
+import ctypes
 import os
+import struct
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 NICE = -20
+SHORT_SLICE_NS = 100_000  # the shortest that the kernel takes
+_SYS_SCHED_SETATTR = 314  # x86_64
+_SCHED_ATTR = struct.Struct("=IIQiIQQQ")  # size, policy, flags, nice, priority, runtime, deadline, period
 
 
 def threads_of(pid: int, proc: Path = Path("/proc")) -> dict[int, str]:
@@ -66,3 +71,40 @@ def prefer_session(pid: int, proc: Path = Path("/proc")) -> bool:
     except OSError:
         return False  # no autogroups in this kernel, or not permitted: the thread's own note says so then
     return True
+
+
+def prefer_group(pid: int) -> tuple[str, ...]:
+    """Give a process that was just started, and all that it starts, the same; return why not, if it is not let.
+
+    At once, as what shares its core with a thread that polls may otherwise not even come up: at an ordinary nice
+    value it has one part in 87.
+    """
+    prefer_session(pid)
+    try:
+        os.setpriority(os.PRIO_PGRP, os.getpgid(pid), NICE)
+    except ProcessLookupError:
+        return ()
+    except PermissionError as error:
+        return (f"process {pid} has no priority on its core ({error.strerror})",)
+    return ()
+
+
+def take_turns(threads: Mapping[int, str]) -> tuple[str, ...]:
+    """Let threads that poll on one core take turns of 0.1 ms, not of 3; return which were not let, and why.
+
+    At 500 kpps a ring of 1,024 frames holds the load of 2 ms. The kernel takes a slice of a thread's own from 6.12
+    on (`sched_runtime` in sched_setattr(2), for SCHED_OTHER too); an older one ignores it.
+    """
+    call = ctypes.CDLL(None, use_errno=True).syscall
+    notes = []
+    for tid, name in threads.items():
+        try:
+            nice, policy = os.getpriority(os.PRIO_PROCESS, tid), os.sched_getscheduler(tid)
+        except ProcessLookupError:
+            continue
+        if policy != os.SCHED_OTHER:
+            continue  # a kernel thread with a class of its own
+        attributes = _SCHED_ATTR.pack(_SCHED_ATTR.size, os.SCHED_OTHER, 0, nice, 0, SHORT_SLICE_NS, 0, 0)
+        if call(_SYS_SCHED_SETATTR, tid, attributes, 0):
+            notes.append(f"{name} takes turns of the kernel's own length ({os.strerror(ctypes.get_errno())})")
+    return tuple(notes)

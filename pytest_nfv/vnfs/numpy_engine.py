@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from pytest_nfv.errors import CapabilityMissing, ConfigurationError, DeploymentError, NfvError
 from pytest_nfv.hosts.lines import JsonLines, LinesBroken
+from pytest_nfv.hosts.polling import prefer_group
 from pytest_nfv.hosts.protocol import Host, Process
 from pytest_nfv.model.nf import Drop, Function, to_json
 from pytest_nfv.model.offer import PortSpec
@@ -107,6 +108,7 @@ class NumpyEngine:
         self._process = self._host.start(
             argv, cores=cores, env={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         )
+        prefer_group(self._process.pid)
         self._lines = JsonLines(self._process)
         self._pid = int(self._await("ready", ANSWER_S)["pid"])
 

@@ -27,7 +27,7 @@ from pathlib import Path
 from pytest_nfv.errors import CapabilityMissing, CommandError, ConfigurationError, DeploymentError
 from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.namespace import NamespaceHost
-from pytest_nfv.hosts.polling import prefer, prefer_session, threads_of
+from pytest_nfv.hosts.polling import prefer, prefer_group, prefer_session, threads_of
 from pytest_nfv.hosts.protocol import Completed, Host, Process
 from pytest_nfv.hosts.tail import Tail
 from pytest_nfv.model.nf import Function
@@ -133,6 +133,7 @@ class VirtualMachine:
                 self._host.run([sys.executable, "-I", "-S", _TAP, *words])
         self._channel = Channel(places.channel, self.name, self._last_words)
         process = self._process = self._host.start(argv(self._machine, accelerator, places), cores=cores)
+        prefer_group(process.pid)
         self._console = Tail(process.stdout)
         self.release = self._channel.await_ready(START_S, self._ended)
         self.accelerator = accelerator
