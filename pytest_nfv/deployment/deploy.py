@@ -24,6 +24,7 @@ from pytest_nfv.vswitches.protocol import PollCycles, PortCounters, VSwitchDrive
 from pytest_nfv.vswitches.table import driver
 
 LEARNING_DEADLINE_S = 5.0
+REST_S = 0.5
 
 
 class Deployment:
@@ -101,6 +102,16 @@ class Deployment:
     def counters(self) -> tuple[tuple[PortCounters, ...], dict[str, VnfCounters]]:
         """Read the counters of the switch's ports, and of the VNFs by their names."""
         return self.switch.counters(), self._vnfs.counters() if self._vnfs else {}
+
+    def counters_at_rest(self) -> tuple[tuple[PortCounters, ...], dict[str, VnfCounters]]:
+        """Read the counters once learning frames are through all VNFs, or after `REST_S` as they are."""
+        now = self.counters()
+        until = time.monotonic() + (REST_S if self._vnfs else 0.0)
+        while time.monotonic() < until:
+            before, now = now, self.counters()
+            if before == now:
+                break
+        return now
 
     def threads(self) -> dict[int, str]:
         """Return every thread that forwards, id to name."""

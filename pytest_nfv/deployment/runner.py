@@ -112,7 +112,7 @@ class TrialRunner:
         device.check()
         generator.learn()
         accounts = device.accounts()
-        before, cycles = device.counters(), device.poll_cycles()
+        before, cycles = device.counters_at_rest(), device.poll_cycles()
         started_at = time.time()
         accounts.start()
         try:

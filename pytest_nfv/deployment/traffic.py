@@ -11,6 +11,7 @@ from pytest_nfv.deployment.observer import Observer
 from pytest_nfv.deployment.runner import Load
 from pytest_nfv.deployment.system import System
 from pytest_nfv.errors import ConfigurationError, InvalidMeasurement, RequirementNotMet
+from pytest_nfv.model.bottleneck import Bottleneck, bottleneck
 from pytest_nfv.model.goal import SearchGoal
 from pytest_nfv.model.measurement import (
     ForwardingRate,
@@ -84,7 +85,23 @@ class Traffic:
         self._system = system
         self._defaults = defaults
         self._observer = observer
-        self._measured = measured
+        self._told = measured
+        self._last: Result | None = None
+
+    def _measured(self, result: Result) -> None:
+        self._last = result
+        self._told(result)
+
+    def bottleneck(self) -> Bottleneck | None:
+        """Return where the last measurement lost most, and for want of what; None where it lost nothing.
+
+        Of a search, at the lowest load that lost frames. Invalid trials teach nothing.
+        """
+        lossy = [trial for trial in (self._last.trials if self._last else ()) if trial.valid and trial.lost]
+        if not lossy:
+            return None
+        lowest = min(trial.spec.rate_pps for trial in lossy)
+        return bottleneck([trial for trial in lossy if trial.spec.rate_pps == lowest])
 
     def __repr__(self) -> str:
         return f"<traffic through {self._system.topology} on {self._system.testbed.name}>"

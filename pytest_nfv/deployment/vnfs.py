@@ -11,7 +11,7 @@ from pytest_nfv.deployment.wiring import Chains, Instance
 from pytest_nfv.errors import ConfigurationError, DeploymentError
 from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.namespace import NamespaceHost
-from pytest_nfv.hosts.polling import prefer, threads_of
+from pytest_nfv.hosts.polling import prefer
 from pytest_nfv.hosts.protocol import Host
 from pytest_nfv.model.nf import Drop, Function
 from pytest_nfv.model.offer import PortSpec
@@ -152,7 +152,7 @@ class _Numpy(_Quiet):
         except BaseException:
             self._engine.close()
             raise
-        self.notes = (*notes, *prefer(threads_of(self._engine.pid())))
+        self.notes = (*notes, *prefer(self._engine.threads()))
 
     def counters(self) -> VnfCounters:
         nics = self._engine.counters().nics
@@ -171,7 +171,7 @@ class _Numpy(_Quiet):
         )
 
     def threads(self) -> dict[int, str]:
-        return {**self._napi, **threads_of(self._engine.pid())}
+        return {**self._napi, **self._engine.threads()}
 
     def check(self) -> None:
         self._engine.counters()

@@ -31,6 +31,27 @@ def threads_of(pid: int, proc: Path = Path("/proc")) -> dict[int, str]:
     return found
 
 
+def threads_below(pid: int, proc: Path = Path("/proc")) -> dict[int, str]:
+    """Return the threads of a process and of all that descend from it, as `threads_of` does.
+
+    What runs in a PID namespace has its ids there, and is found so as what it is here.
+    """
+    parents: dict[int, list[int]] = {}
+    for entry in proc.iterdir():
+        if entry.name.isdecimal():
+            with suppress(OSError, ValueError, IndexError):  # ended meanwhile
+                after_name = (entry / "stat").read_text(encoding="utf-8", errors="replace").rpartition(") ")[2]
+                parents.setdefault(int(after_name.split()[1]), []).append(int(entry.name))
+    found: dict[int, str] = {}
+    waiting = [pid]
+    while waiting:
+        one = waiting.pop()
+        waiting += parents.get(one, [])
+        for tid, name in threads_of(one, proc).items():
+            found[tid] = name if name not in found.values() else f"{name}-{tid}"
+    return found
+
+
 def prefer(threads: Mapping[int, str], nice: int = NICE) -> tuple[str, ...]:
     """Give threads (id to name) a nice value; return which were not let, and why.
 

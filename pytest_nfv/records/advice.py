@@ -5,6 +5,7 @@ Every function returns sentences; none where the figures do not carry one.
 
 from __future__ import annotations
 
+from pytest_nfv.model.bottleneck import GENERATOR, SWITCH, bottleneck
 from pytest_nfv.model.verdict import Verdict
 from pytest_nfv.records.account import OFFERED, Account
 from pytest_nfv.records.device import SATURATED, DeviceCores, device_cores, named
@@ -107,6 +108,9 @@ def _taken(account: Account) -> list[str]:
 def _for_failure(measurement: Measurement, account: Account, needed_pps: float) -> list[str]:
     device = device_cores(account)
     said = _pattern(measurement, account)
+    told = _at_a_vnf(account)
+    if told:
+        return [*said, *told, *_taken(account)]
     if device is None:
         return [*said, _slower(measurement, account, needed_pps)]
     if device.saturated:
@@ -119,6 +123,25 @@ def _for_failure(measurement: Measurement, account: Account, needed_pps: float) 
     elif not _explained_by_machine(account, device):
         said += _not_processor_bound(account, device)
     return said + _taken(account)
+
+
+def _at_a_vnf(account: Account) -> list[str]:
+    """Say what a VNF lost, or was too slow for, where that is the worst place."""
+    found = bottleneck(account.trials)
+    if found is None or found.component in (SWITCH, GENERATOR):
+        return []
+    what = f"{frames(found.lost)} of {frames(found.offered)} frames"
+    if found.cause == "policy":
+        why = " and ".join(found.drops)
+        return [f"{found.component} dropped {what} itself ({why}): it does what it is told."]
+    if found.cause != "no room":
+        return [f"{found.component} is where {what} were lost, {found.place}; no counter says why."]
+    said = f"{found.component} is the bottleneck: {what} found no room before it ({found.place})."
+    if found.busy is None:
+        return [said]
+    if found.short_of_time:
+        return [f"{said} It worked, or waited for its core, {percent(found.busy)} of the time: it needs more of a core."]
+    return [f"{said} It was busy {percent(found.busy)} of the time only: its queue is shorter than the load's bursts."]
 
 
 def _explained_by_machine(account: Account, device: DeviceCores) -> bool:

@@ -10,6 +10,7 @@ from pytest_nfv.records.wording import numbered, percent, span
 
 OTHERS_FROM_S = 1e-3
 OTHERS_MOST = 5
+OURS_MOST = 8
 
 
 def core_lines(account: Account) -> list[str]:
@@ -41,7 +42,9 @@ def _thread(one: ThreadUse) -> list[str]:
 
 
 def _told(account: Account) -> list[ThreadUse]:
-    """Return the threads worth a line: all of ours, and of the others the few that took most."""
+    """Return the threads worth a line: ours, of many those that ran, and of the others the few that took most."""
     others = sorted(account.threads(OTHER), key=lambda one: -one.cpu_s)
     worth = [one for one in others if one.cpu_s >= OTHERS_FROM_S][:OTHERS_MOST]
-    return [one for one in account.threads() if one.role != OTHER] + worth
+    ours = [one for one in account.threads() if one.role != OTHER]
+    many = len(ours) > OURS_MOST
+    return [one for one in ours if not many or one.cpu_s >= OTHERS_FROM_S] + worth

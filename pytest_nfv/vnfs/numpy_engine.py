@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from pytest_nfv.errors import CapabilityMissing, ConfigurationError, DeploymentError, NfvError
 from pytest_nfv.hosts.lines import JsonLines, LinesBroken
-from pytest_nfv.hosts.polling import prefer_group
+from pytest_nfv.hosts.polling import prefer_group, threads_below
 from pytest_nfv.hosts.protocol import Host, Process
 from pytest_nfv.model.nf import Drop, Function, to_json
 from pytest_nfv.model.offer import PortSpec
@@ -86,6 +86,10 @@ class NumpyEngine:
     def pid(self) -> int:
         """Return the process whose processor time is the function's; 0 before `open`."""
         return self._pid
+
+    def threads(self) -> dict[int, str]:
+        """Return its threads, id to name, whatever namespace it is in; empty before `open`."""
+        return threads_below(self._process.pid) if self._process is not None else {}
 
     def open(self, ports: Sequence[PortSpec]) -> None:
         """Start the process where it does not run yet, and open vNIC 0 and vNIC 1.

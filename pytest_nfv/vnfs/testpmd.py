@@ -18,7 +18,7 @@ from pytest_nfv.dpdk.settings import Settings
 from pytest_nfv.dpdk.stats import PortStats, port_stats
 from pytest_nfv.errors import CapabilityMissing, ConfigurationError, DeploymentError
 from pytest_nfv.hosts.lab import Lab
-from pytest_nfv.hosts.polling import prefer, prefer_group, threads_of
+from pytest_nfv.hosts.polling import prefer, prefer_group, threads_below
 from pytest_nfv.hosts.protocol import Host, Process
 from pytest_nfv.model.nf import Function, L2Fwd
 from pytest_nfv.model.offer import PortSpec
@@ -139,7 +139,7 @@ class TestpmdEngine:
 
     def threads(self) -> dict[int, str]:
         """Return its threads, id to name."""
-        return threads_of(self._process.pid) if self._process is not None else {}
+        return threads_below(self._process.pid) if self._process is not None else {}
 
     def check(self) -> None:
         """Raise where it has ended or does not answer.

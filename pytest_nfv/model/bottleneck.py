@@ -1,0 +1,143 @@
+"""Where frames are lost, and for want of what: from the counters of trials and nothing else.
+
+Between two places on a direction's way there is a queue. What has no room in it is lost for want of speed of whoever
+empties it: `s2 tx (to vnf0)` drops what vnf0 was too slow for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pytest_nfv.model.accounts import OTHER
+from pytest_nfv.model.trial import Direction, ThreadUse, TrialResult
+
+SWITCH, GENERATOR = "switch", "generator"
+BUSY = 0.9
+"""A component that worked, or waited for its core, for this part of the time had no more to give."""
+
+_VNF = re.compile(r"vnf\d+")
+_ROOM = re.compile(r"full|missed|no room|overrun|failure|no mbuf|tx_dropped|rx_dropped")
+_POLICY = re.compile(r"policy|no_route|ttl|malformed|rule")
+
+
+def component_of(place: str) -> str:
+    """Return what counts at a hop's place: `switch`, `generator`, or a VNF's name."""
+    if place.startswith(GENERATOR):
+        return GENERATOR
+    return found[0] if (found := _VNF.match(place)) else SWITCH
+
+
+def behind(place: str) -> str:
+    """Return what empties the queue that a hop's place puts frames into; where it takes them in, itself."""
+    if " tx" not in place:
+        return component_of(place)
+    if component_of(place) != SWITCH:
+        return SWITCH
+    return found[0] if (found := _VNF.search(place)) else GENERATOR
+
+
+def component_of_thread(thread: ThreadUse) -> str:
+    """Return whose a thread is: `switch`, `generator`, a VNF's name; `other` if none of the trial's."""
+    if thread.role == OTHER:
+        return OTHER
+    if thread.role == GENERATOR:
+        return GENERATOR
+    return found[0] if (found := _VNF.match(thread.name)) else SWITCH
+
+
+@dataclass(frozen=True, slots=True)
+class Bottleneck:
+    """The place where most frames of a direction were lost.
+
+    Attributes:
+        direction: the way; place: the hop; component: what the loss is the doing of.
+        offered: frames of the direction; lost: frames lost here.
+        drops: of these, by reason, as counters say.
+        cause: `policy`, it was told to; `no room`, a queue was full; `unseen`, no counter tells.
+        busy: part of the time that the component worked or waited for its core, the busiest of its threads; None
+            where nothing was accounted.
+    """
+
+    direction: Direction
+    place: str
+    component: str
+    offered: int
+    lost: int
+    drops: Mapping[str, int] = field(default_factory=dict)
+    cause: str = "unseen"
+    busy: float | None = None
+
+    @property
+    def share(self) -> float:
+        """Lost here over offered, 0 to 1."""
+        return self.lost / self.offered if self.offered else 0.0
+
+    @property
+    def short_of_time(self) -> bool:
+        """Whether the component had no processor time left."""
+        return self.cause == "no room" and self.busy is not None and self.busy >= BUSY
+
+    def __str__(self) -> str:
+        why = ", ".join(f"{reason} {count:,}" for reason, count in self.drops.items()) or "seen by no counter"
+        said = f"{self.component}: {self.lost:,} of {self.offered:,} frames lost at {self.place} ({why})"
+        if self.cause == "no room" and self.busy is not None:
+            said += f"; {self.component} was busy, or waited for its core, {self.busy:.0%} of the time"
+        return said
+
+
+def bottleneck(trials: Sequence[TrialResult]) -> Bottleneck | None:
+    """Return the worst place of trials at one load, summed; None where nothing was lost or no counter tells."""
+    found = [one for way in _ways(trials) if (one := _worst(way, trials)) is not None]
+    return max(found, key=lambda one: one.lost, default=None)
+
+
+def _ways(trials: Sequence[TrialResult]) -> list[Direction]:
+    return list(dict.fromkeys(flow.direction for trial in trials for flow in trial.flows))
+
+
+def _worst(way: Direction, trials: Sequence[TrialResult]) -> Bottleneck | None:
+    offered = sum(flow.sent for trial in trials for flow in trial.flows if flow.direction == way)
+    before, most = offered, (0, "", dict[str, int]())
+    for place, frames, drops in _summed(way, trials):
+        lost = before - frames
+        if lost > most[0] and not (place.startswith(GENERATOR) and " tx" in place):
+            most = (lost, place, drops)
+        before = frames
+    lost, place, drops = most
+    if not lost:
+        return None
+    cause = _cause(drops)
+    component = behind(place) if cause == "no room" else component_of(place)
+    return Bottleneck(way, place, component, offered, lost, drops, cause, _busy(component, trials))
+
+
+def _summed(way: Direction, trials: Sequence[TrialResult]) -> list[tuple[str, int, dict[str, int]]]:
+    frames: dict[str, int] = {}
+    drops: dict[str, dict[str, int]] = {}
+    for hop in (hop for trial in trials for hop in trial.hops if hop.direction == way):
+        frames[hop.place] = frames.get(hop.place, 0) + hop.frames
+        for reason, count in hop.drops.items():
+            at = drops.setdefault(hop.place, {})
+            at[reason] = at.get(reason, 0) + count
+    return [(place, count, drops.get(place, {})) for place, count in frames.items()]
+
+
+def _cause(drops: Mapping[str, int]) -> str:
+    if not drops:
+        return "unseen"
+    reason = max(drops, key=lambda one: drops[one])
+    if _POLICY.search(reason):
+        return "policy"
+    return "no room" if _ROOM.search(reason) else "unseen"
+
+
+def _busy(component: str, trials: Sequence[TrialResult]) -> float | None:
+    """Return the busiest thread's part of the time, its waits for its core included; idle polling is not work."""
+    wall_s = sum(max((core.wall_s for core in trial.cores), default=0.0) for trial in trials)
+    used: dict[str, float] = {}
+    for one in (thread for trial in trials for thread in trial.threads if component_of_thread(thread) == component):
+        worked_s = one.cpu_s if one.worked_s is None else one.worked_s
+        used[one.name] = used.get(one.name, 0.0) + worked_s + one.run_delay_s
+    return min(1.0, max(used.values()) / wall_s) if used and wall_s else None
