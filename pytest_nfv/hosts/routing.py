@@ -29,6 +29,8 @@ def make_router(namespace: Namespace, interfaces: Sequence[str], routes: Sequenc
         DeploymentError: the kernel refuses; with its reason.
         OSError: a setting is not to be had.
     """
+    with asked("bring lo up"):  # with its address comes the table of local ones: without it no next hop is valid
+        namespace.routes.link("set", index=index_of(namespace, "lo"), state="up")
     for name, value in _settings(interfaces):
         namespace.write(f"/proc/sys/net/ipv4/{name}", value)
     hops: dict[tuple[str, str], str] = {}

@@ -21,12 +21,12 @@ from pytest_nfv.errors import CapabilityMissing, ConfigurationError, DeploymentE
 from pytest_nfv.hosts.lab import Lab, LinkState
 from pytest_nfv.hosts.namespace import NamespaceHost
 from pytest_nfv.model.nf import Drop, Firewall, Function, L2Fwd, L3Fwd
-from pytest_nfv.vnfs.kernel_rules import FAMILY, QUIET, TABLE, firewall
+from pytest_nfv.vnfs.kernel_rules import COUNTERS, FAMILY, QUIET, TABLE, firewall
 from pytest_nfv.vnfs.protocol import EngineCounts
 
 BRIDGE = "br0"
 _BRIDGE_MAC = "02:6e:66:00:02:00"
-_SNMP = "/proc/net/snmp"
+_SNMP = (("/proc/net/snmp", "Ip:"), ("/proc/net/netstat", "IpExt:"))
 OTHER = "other"
 
 
@@ -146,19 +146,23 @@ class KernelEngine:
     def _named_counters(self) -> dict[str, int]:
         argv = ["nft", "-j", "list", "counters", "table", FAMILY, TABLE]
         listed = json.loads(self._namespace.run(argv).stdout)["nftables"]
-        counters = [entry["counter"] for entry in listed if "counter" in entry]
-        return {str(one["name"]): int(one["packets"]) for one in counters}
+        counters = {
+            entry["counter"]["name"]: entry["counter"]["packets"] for entry in listed if "counter" in entry
+        }
+        return {str(reason): int(counters[name]) for reason, name in COUNTERS.items()}
 
     def _snmp(self) -> dict[str, int]:
         """Return the router's drops, from the kernel's IP counters (RFC 4293's ipSystemStats)."""
-        names, values = (
-            line.split()[1:] for line in self._namespace.read_text(_SNMP).splitlines() if line.startswith("Ip:")
-        )
-        ip = {name: int(value) for name, value in zip(names, values, strict=True)}
+        ip: dict[str, int] = {}
+        for path, group in _SNMP:
+            lines = [line for line in self._namespace.read_text(path).splitlines() if line.startswith(group)]
+            names, values = (line.split()[1:] for line in lines)
+            ip |= {name: int(value) for name, value in zip(names, values, strict=True)}
         return {
-            f"{Drop.MALFORMED} or {Drop.TTL}": ip["InHdrErrors"],
-            str(Drop.NO_ROUTE): ip["InAddrErrors"] + ip["OutNoRoutes"],
-            OTHER: ip["InDiscards"] + ip["OutDiscards"],
+            f"{Drop.MALFORMED} or {Drop.TTL}": ip["InHdrErrors"] + ip["InTruncatedPkts"],
+            str(Drop.NO_ROUTE): ip["InNoRoutes"],
+            # OutDiscards is left out: the ICMP errors that never come out are counted there.
+            OTHER: ip["InAddrErrors"] + ip["InDiscards"] + ip["OutNoRoutes"],
         }
 
     def check(self) -> None:

@@ -2,20 +2,25 @@
 
 Checked before any rule, as `model.nf.Firewall` has it: what is no IPv4 meets the default; an unsound header is
 malformed (the kernel's own check of an IPv4 header, after which `meta l4proto` is known); and rules that look at
-ports hold for no packet that ends before its ports. nftables itself sees no ports in later fragments.
+ports hold for no packet that ends before its ports, and for no later fragment, in which nftables would see some.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pytest_nfv.model.nf import Drop
 from pytest_nfv.model.rules import ANY_PORT, WITH_PORTS, Rule, RuleSet
 
 TABLE = "nfv"
 FAMILY = "bridge"
 _PORTS_OCTETS = 4
+_FRAGMENT_OFFSET = 0x1FFF
 _HEADER_WORDS = range(5, 16)
-_VERDICTS = {"allow": "accept", "drop": "counter name policy drop"}
+COUNTERS = {Drop.POLICY: "by_policy", Drop.MALFORMED: "malformed"}
+"""Names of the table's counters; `policy` is a word of nftables' own."""
+_COUNTED = {reason: f"counter name {name} drop" for reason, name in COUNTERS.items()}
+_VERDICTS = {"allow": "accept", "drop": _COUNTED[Drop.POLICY]}
 
 QUIET = f"""\
 table ip {TABLE} {{
@@ -33,8 +38,7 @@ def firewall(rules: RuleSet) -> str:
     return "\n".join(
         (
             f"table {FAMILY} {TABLE} {{",
-            "  counter policy { }",
-            "  counter malformed { }",
+            *(f"  counter {name} {{ }}" for name in COUNTERS.values()),
             *_chain("portless", [_rule(rule) for rule in rules.rules if not rule.looks_at_ports], default),
             *_chain("optioned", [_ends_early(words) for words in _HEADER_WORDS[1:]], ""),
             *_chain("rules", [_rule(rule) for rule in rules.rules], default),
@@ -43,7 +47,7 @@ def firewall(rules: RuleSet) -> str:
             f"    ether type != ip {default}",
             *_where_ports(rules),
             "    meta l4proto 0-255 goto rules",
-            "    counter name malformed drop",
+            f"    {_COUNTED[Drop.MALFORMED]}",
             "  }",
             "}",
             "",
@@ -53,6 +57,7 @@ def firewall(rules: RuleSet) -> str:
 
 def _where_ports(rules: RuleSet) -> Iterator[str]:
     if any(rule.looks_at_ports for rule in rules.rules):
+        yield f"    meta l4proto 0-255 ip frag-off & {_FRAGMENT_OFFSET} != 0 goto portless"
         yield f"    meta l4proto 0-255 {_ends_early(_HEADER_WORDS[0])}"
         yield "    meta l4proto 0-255 ip hdrlength > 5 jump optioned"
 
