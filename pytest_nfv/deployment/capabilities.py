@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from pytest_nfv.deployment import vnf_capabilities as vnfs
 from pytest_nfv.deployment.plan import place
 from pytest_nfv.errors import CapabilityMissing
 from pytest_nfv.hosts.lab import Lab
@@ -22,7 +23,8 @@ _MACHINE = {
 
 def known() -> dict[str, str]:
     """Return every capability's name and meaning."""
-    return _MACHINE | {name: f"the switch `{name}` runs here" for name in (*DRIVERS, *ALIASES)}
+    switches = {name: f"the switch `{name}` runs here" for name in (*DRIVERS, *ALIASES)}
+    return _MACHINE | switches | {name: meaning for name, (meaning, _) in vnfs.CAPABILITIES.items()}
 
 
 def probe(name: str) -> str:
@@ -34,6 +36,8 @@ def probe(name: str) -> str:
     """
     if name in DRIVERS or name in ALIASES:
         return driver(name).probe(LocalHost())
+    if name in vnfs.CAPABILITIES:
+        return vnfs.probe(name)
     if name == "two-cores":
         cores = sorted(os.sched_getaffinity(0))
         place(P2P(VSwitch("any")), built_in()["local"], cores)

@@ -5,7 +5,7 @@
 | (start) | `{"event": "ready", "version": ..., "pid": ...}` |
 | `{"op": "open", "ports": [PortSpec, PortSpec]}` | `{"event": "opened"}`: vNIC 0 and vNIC 1 |
 | `{"op": "learn"}` | `{"event": "learned"}`: each vNIC has sent frames from its address |
-| `{"op": "run", "function": ..., "batch": 256, "share": false}` | `{"event": "running"}` |
+| `{"op": "run", "function": ..., "share": false}` | `{"event": "running"}`; `"batch"`: 1 to 512 frames |
 | `{"op": "counters"}` | `{"event": "counters", "counters": ...}`, within 20 ms or so of a run |
 | `{"op": "stop"}` | `{"event": "stopped", "counters": ...}`; another run counts from 0 |
 | `{"op": "close"}` | `{"event": "closed"}`, and the process ends |
@@ -29,6 +29,7 @@ import numpy as np
 from pytest_nfv import __version__
 from pytest_nfv.errors import CapabilityMissing, ConfigurationError, GeneratorError, NfvError
 from pytest_nfv.model.offer import PortSpec
+from pytest_nfv.nfproc.batch import FRAMES_MAX
 from pytest_nfv.nfproc.loop import Loop
 from pytest_nfv.nfproc.messages import WHILE_RUNNING, parse, read_nics, read_run
 from pytest_nfv.nfproc.work import work_of
@@ -126,7 +127,9 @@ class Service:
 
     def _run(self, request: Mapping[str, Any]) -> None:
         function, batch, share = read_run(request)
-        loop = Loop(self._arranged(), work_of(function), self._longest, batch)
+        ports = self._arranged()
+        most = batch or min(FRAMES_MAX, *(port.burst_max for port in ports))
+        loop = Loop(ports, work_of(function), self._longest, most)
         self._loop = loop
         self._control.tell("running")
         try:

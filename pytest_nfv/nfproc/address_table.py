@@ -59,8 +59,9 @@ class AddressTable:
         """Return the values of addresses, shape (n,)."""
         found: U16 = self._first[addresses >> np.uint32(_LAST)]
         if self._mixed:
-            further = np.flatnonzero(found & _FURTHER)
-            if len(further):
+            beyond = found >= _FURTHER
+            if np.count_nonzero(beyond):
+                further = np.flatnonzero(beyond)
                 rows = found[further] & ~_FURTHER
                 found[further] = self._second[rows, addresses[further] & np.uint32(_BLOCK - 1)]
         return found

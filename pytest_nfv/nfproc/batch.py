@@ -19,7 +19,7 @@ from pytest_nfv.rings.port import U8
 I8 = npt.NDArray[np.int8]
 U32 = npt.NDArray[np.uint32]
 
-FRAMES_MAX = 256
+FRAMES_MAX = 512
 """Frames of a batch, at most."""
 ROW_OCTETS_MIN = 64
 """Octets of a row, at least: what lies behind a frame is anything, and may be read."""

@@ -16,7 +16,7 @@ from pytest_nfv.model.nf import Firewall
 from pytest_nfv.model.rules import PORT_MAX, Rule
 from pytest_nfv.nfproc.address_table import U16, AddressTable, borders, ranges_of
 from pytest_nfv.nfproc.batch import I8, MALFORMED, POLICY, Batch, Ways
-from pytest_nfv.nfproc.headers import ETHERNET, B, Headers, scratch
+from pytest_nfv.nfproc.headers import ETHERNET, B, Headers, all_of, scratch
 from pytest_nfv.rings.frames import I64
 from pytest_nfv.rings.port import U64
 
@@ -26,10 +26,12 @@ _PROTOCOLS = 256
 _LATER_FRAGMENT = np.uint32(0x1FFF)
 _TCP, _UDP = np.uint32(6), np.uint32(17)
 _ONE = np.uint64(1)
+_LOW, _HALF = np.uint32(0xFFFF), np.uint32(16)
 
 
 def _empty(rows: int, rules: int) -> U64:
-    return np.zeros((rows, -(-rules // _BITS)), np.uint64)
+    """Return no bits, shape (words, rows)."""
+    return np.zeros((-(-rules // _BITS), rows), np.uint64)
 
 
 def _bit(rule: int) -> tuple[int, np.uint64]:
@@ -45,11 +47,11 @@ class _Addresses:
         bits = _empty(len(starts), len(networks))
         for rule, network in enumerate(networks):
             word, bit = _bit(rule)
-            bits[ranges_of(starts, network), word] |= bit
+            bits[word, ranges_of(starts, network)] |= bit
         kinds: dict[bytes, int] = {}  # the first range's is 0, for which the table takes no memory
-        values = [kinds.setdefault(row.tobytes(), len(kinds)) for row in bits]
+        values = [kinds.setdefault(row.tobytes(), len(kinds)) for row in np.ascontiguousarray(bits.T)]
         self._table = AddressTable(starts, np.array(values, np.uint16))
-        self.bits: U64 = np.frombuffer(b"".join(kinds), np.uint64).reshape(len(kinds), -1)
+        self.bits: U64 = np.frombuffer(b"".join(kinds), np.uint64).reshape(len(kinds), -1).T.copy()
 
     def look_up(self, addresses: npt.NDArray[np.uint32]) -> U16:
         return self._table.look_up(addresses)
@@ -61,9 +63,9 @@ def _port_bits(rules: Sequence[Rule], ports: Callable[[Rule], tuple[int, int]]) 
     for rule, one in enumerate(rules):
         word, bit = _bit(rule)
         first, last = ports(one)
-        bits[first : last + 1, word] |= bit
+        bits[word, first : last + 1] |= bit
         if not one.looks_at_ports:
-            bits[_NO_PORT, word] |= bit
+            bits[word, _NO_PORT] |= bit
     return bits
 
 
@@ -71,7 +73,7 @@ def _protocol_bits(rules: Sequence[Rule]) -> U64:
     bits = _empty(_PROTOCOLS, len(rules))
     for rule, one in enumerate(rules):
         word, bit = _bit(rule)
-        bits[slice(None) if one.protocol is None else one.protocol, word] |= bit
+        bits[word, slice(None) if one.protocol is None else one.protocol] |= bit
     return bits
 
 
@@ -86,12 +88,12 @@ class Filter:
         self._protocol = _protocol_bits(rules)
         self._source_port = _port_bits(rules, lambda rule: rule.source_ports)
         self._destination_port = _port_bits(rules, lambda rule: rule.destination_ports)
-        self._allowing: U64 = _empty(1, len(rules))[0]
+        self._allowing: U64 = _empty(1, len(rules))[:, 0]
         for number, rule in enumerate(rules):
             word, bit = _bit(number)
             self._allowing[word] |= bit if rule.action == "allow" else np.uint64(0)
         self._default = function.rules.default == "allow"
-        self._scratch = scratch()
+        self._scratch = scratch(6)
 
     def told(self) -> Mapping[str, int]:
         """Nothing of its own."""
@@ -101,50 +103,51 @@ class Filter:
         """Judge the frames."""
         headers = Headers(batch, self._scratch)
         judged = headers.plain()
-        if not judged.all():
+        if not (plain := all_of(judged)):
             judged[headers.with_options()] = True
         allowed = self._allowed(headers, self._ports(batch, headers, judged))
         out = 1 - batch.nic
-        if judged.all():
-            return out if allowed.all() else np.where(allowed, out, POLICY).astype(np.int8)
-        allowed[~judged] = self._default
+        if plain and all_of(allowed):
+            return out
         ways: I8 = np.where(allowed, out, POLICY).astype(np.int8)
-        ways[headers.is_ipv4 & ~judged] = MALFORMED
+        if not plain:
+            ways[~judged] = out if self._default else POLICY
+            ways[headers.is_ipv4 & ~judged] = MALFORMED
         return ways
 
     def _ports(self, batch: Batch, headers: Headers, judged: B) -> tuple[I64, I64]:
         """Return source and destination ports, `_NO_PORT` where there are none."""
-        protocol = headers.words[2] >> np.uint32(16) & np.uint32(0xFF)
+        protocol, lengths, both = headers.protocol, headers.lengths, headers.words[5]
         seen = judged & ((protocol == _UDP) | (protocol == _TCP))
         seen &= headers.words[1] & _LATER_FRAGMENT == 0
-        lengths = headers.lengths
         seen &= headers.totals - lengths >= 4
         plain = lengths == 20
-        words = batch.frames[:, ETHERNET + 20 : ETHERNET + 24].view(">u2").astype(np.int64)
-        if not plain.all():
+        if not all_of(plain):
             moved = np.flatnonzero(seen & ~plain)
             columns = (ETHERNET + lengths[moved])[:, None] + np.arange(4)
-            words[moved] = batch.frames[moved[:, None], columns].view(">u2")
-        if not seen.all():
-            words[~seen] = _NO_PORT
-        return words[:, 0], words[:, 1]
+            both[moved] = batch.frames[moved[:, None], columns].view(">u4")[:, 0]
+        ports = (both >> _HALF).astype(np.int64), (both & _LOW).astype(np.int64)
+        if not all_of(seen):
+            for one in ports:
+                one[~seen] = _NO_PORT
+        return ports
 
     def _allowed(self, headers: Headers, ports: tuple[I64, I64]) -> B:
         """Say which packets the first rule that fits, or the default, allows."""
         source = self._source.look_up(headers.source)
         destination = self._destination.look_up(headers.destination)
-        protocol = headers.words[2] >> np.uint32(16) & np.uint32(0xFF)
+        protocol = headers.protocol
         allowed: B = np.full(len(source), self._default)
         open_ones: B | None = None
         for word, allowing in enumerate(self._allowing):
-            fits = self._source.bits[source, word] & self._destination.bits[destination, word]
-            fits &= self._protocol[protocol, word]
-            fits &= self._source_port[ports[0], word]
-            fits &= self._destination_port[ports[1], word]
+            fits = self._source.bits[word][source] & self._destination.bits[word][destination]
+            fits &= self._protocol[word][protocol]
+            fits &= self._source_port[word][ports[0]]
+            fits &= self._destination_port[word][ports[1]]
             found = fits != 0
             if open_ones is not None:
                 found &= open_ones
-            first = fits & (~fits + _ONE)  # the lowest bit
+            first = fits & -fits  # the lowest bit
             np.copyto(allowed, (first & allowing) != 0, where=found)
             open_ones = ~found if open_ones is None else open_ones & ~found
             if not open_ones.any():

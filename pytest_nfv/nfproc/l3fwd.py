@@ -7,18 +7,18 @@ from collections.abc import Mapping
 import numpy as np
 
 from pytest_nfv.model.nf import L3Fwd
-from pytest_nfv.nfproc.address_table import AddressTable, borders, ranges_of
+from pytest_nfv.nfproc.address_table import U16, AddressTable, borders, ranges_of
 from pytest_nfv.nfproc.batch import I8, MALFORMED, NO_ROUTE, TTL, U32, Batch, Ways
-from pytest_nfv.nfproc.headers import B, Headers, long_sums_right, scratch
-from pytest_nfv.rings.frames import I64, Rows
+from pytest_nfv.nfproc.headers import B, Headers, all_of, long_sums_right, scratch
+from pytest_nfv.rings.frames import Rows
 from pytest_nfv.rings.port import U8
 
 _TTL_AT = 14 + 8  # of the frame; protocol and checksum follow
 _MACS = "V12"
 _TTL_LEAST = np.uint32(2 << 24)
-_TTL_LESS = np.uint32(1 << 24)
+_AGE = np.uint32((1 << 24) - 0x0100)  # TTL less one, checksum more by as much in its place
 _LOW = np.uint32(0xFFFF)
-_LAST_PLAIN = np.uint32(0xFEFF)  # from this checksum on, the addition carries
+_CARRYING = np.uint32(0xFEFF)  # from this checksum on, the addition carries
 
 
 class Router:
@@ -46,24 +46,22 @@ class Router:
     def __call__(self, batch: Batch) -> Ways:
         """Route the frames."""
         headers = Headers(batch, self._scratch)
-        hops = self._table.look_up(headers.destination).astype(np.int64)
+        hops = self._table.look_up(headers.destination)
         third = headers.words[2]
-        plain = headers.plain()
-        sound = plain & headers.sums_right()
-        good = sound & (third >= _TTL_LEAST)
-        good &= hops != 0
-        if not good.all():
+        sound = headers.plain()
+        sound &= headers.sums_right()
+        if not (all_of(sound) and third.min() >= _TTL_LEAST and np.count_nonzero(hops) == len(hops)):
             return self._some(batch, headers, sound, hops)
         macs, ages = _places(batch.frames)
         ages[:] = _aged(third)
         first = int(hops[0])
-        if (hops == first).all():
+        if all_of(hops == first):
             macs[:] = self._heads[first : first + 1]
             return int(self._nics[first])
         macs[:] = self._heads[hops]
         return self._nics[hops]
 
-    def _some(self, batch: Batch, headers: Headers, sound: B, hops: I64) -> Ways:
+    def _some(self, batch: Batch, headers: Headers, sound: B, hops: U16) -> Ways:
         """Route a batch of which not every frame is plain, or passed."""
         frames, third = batch.frames, headers.words[2]
         long = headers.with_options()
@@ -92,13 +90,9 @@ def _aged(third: U32) -> U32:
     HC' = ~(~HC + ~m + m') with m' = m - 0x0100 is HC + 0x0100 in one's complement, of whose two zeros it gives
     0x0000 (RFC 1624, equation 3).
     """
-    checksum = third & _LOW
-    carry = checksum >= _LAST_PLAIN
-    checksum += np.uint32(0x0100)
-    checksum += carry
-    checksum &= _LOW
-    checksum |= (third & ~_LOW) - _TTL_LESS
-    return checksum
+    aged: U32 = third - _AGE
+    aged -= (third & _LOW >= _CARRYING) * _LOW  # the carry out of the upper end comes in again at the lower
+    return aged
 
 
 def _octets(address: str) -> bytes:

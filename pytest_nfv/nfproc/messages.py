@@ -45,8 +45,8 @@ def read_nics(request: Mapping[str, Any]) -> tuple[PortSpec, ...]:
     return specs
 
 
-def read_run(request: Mapping[str, Any]) -> tuple[Function, int, bool]:
-    """Return function, frames of a batch, and whether the core is shared.
+def read_run(request: Mapping[str, Any]) -> tuple[Function, int | None, bool]:
+    """Return function, frames of a batch where that is said, and whether the core is shared.
 
     Raises:
         ConfigurationError: names the field that cannot be used.
@@ -54,8 +54,8 @@ def read_run(request: Mapping[str, Any]) -> tuple[Function, int, bool]:
     function = request.get("function")
     if not isinstance(function, dict):
         raise ConfigurationError(f"function {function!r:.80}: accepted: an object with the function's kind")
-    batch, share = request.get("batch", FRAMES_MAX), request.get("share", False)
-    if isinstance(batch, bool) or not isinstance(batch, int) or not 1 <= batch <= FRAMES_MAX:
+    batch, share = request.get("batch"), request.get("share", False)
+    if batch is not None and (type(batch) is not int or not 1 <= batch <= FRAMES_MAX):
         raise ConfigurationError(f"batch {batch!r}: accepted: 1 to {FRAMES_MAX} frames")
     if not isinstance(share, bool):
         raise ConfigurationError(f"share {share!r}: accepted: true, false")

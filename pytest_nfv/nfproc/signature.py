@@ -7,13 +7,14 @@ from collections.abc import Mapping
 import numpy as np
 
 from pytest_nfv.model.nf import SIGNED_OCTETS
-from pytest_nfv.nfproc.batch import U32, Batch, Ways
-from pytest_nfv.nfproc.headers import half_sums, scratch
-from pytest_nfv.rings.port import U8
+from pytest_nfv.nfproc.batch import Batch, Ways
+from pytest_nfv.nfproc.headers import scratch
+from pytest_nfv.rings.port import U8, U64
 
 _WORDS = SIGNED_OCTETS // 4
-_LOW, _HALF = np.uint32(0xFFFF), np.uint32(16)
-_MODULO = 1 << 64
+_ONE, _ZERO = np.uint64(1), np.uint64(0xFFFF)  # the signature of a frame of zeros
+_MODULO = np.uint64(0xFFFF)
+_KEPT = 1 << 64
 
 
 class Signer:
@@ -33,10 +34,10 @@ class Signer:
         """Sign the frames, which stay as they are."""
         signatures = self.signatures(batch)
         self._frames += len(signatures)
-        self._sum = (self._sum + int(signatures.sum(dtype=np.uint64))) % _MODULO
+        self._sum = (self._sum + int(signatures.sum())) % _KEPT
         return 1 - batch.nic
 
-    def signatures(self, batch: Batch) -> U32:
+    def signatures(self, batch: Batch) -> U64:
         """Return the signature of each frame, shape (n,)."""
         frames: U8 = batch.frames[:, :SIGNED_OCTETS]
         octets, words = batch.octets, self._scratch[:, : len(frames)]
@@ -49,6 +50,8 @@ class Signer:
             whole, rest = divmod(least, 4)
             words[whole] &= np.uint32(0xFFFFFFFF << 8 * (4 - rest) & 0xFFFFFFFF)
             words[whole + 1 :] = 0
-        folded = half_sums(words)
-        signatures: U32 = _LOW - ((folded & _LOW) + (folded >> _HALF))
+        total: U64 = np.add.reduce(words, axis=0, dtype=np.uint64)
+        signatures = _ZERO - (total - _ONE) % _MODULO - _ONE  # of one's complement's two zeros, 0x0000
+        if np.count_nonzero(total) < len(total):
+            signatures[total == 0] = _ZERO
         return signatures

@@ -114,7 +114,18 @@ class LxcVnf:
             (home / "config").write_text(config.text(), encoding="utf-8")
         except OSError as error:
             raise DeploymentError(f"{self.name}: cannot write {home}: {error.strerror}") from error
-        argv = ["lxc-start", "-F", *self._named(), "-f", str(home / "config"), "-l", "ERROR", "-o", "/dev/stderr"]
+        argv = [
+            "lxc-start",
+            "-F",
+            "-q",
+            *self._named(),
+            "-f",
+            str(home / "config"),
+            "-l",
+            "ERROR",
+            "-o",
+            "/dev/stderr",
+        ]
         self._container = self._local.start(argv, cores=self._cores)
         try:
             self._await_ready(self._container)

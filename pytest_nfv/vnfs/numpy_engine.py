@@ -125,7 +125,7 @@ class NumpyEngine:
 
         Args:
             function: what to do with them.
-            batch: frames taken at once, at most.
+            batch: frames taken at once, at most, 1 to 512; None is what both ports send back to back, up to that.
             share: give the core away whenever there is nothing to do, for functions that share one.
 
         Raises:

@@ -4,12 +4,13 @@
       QEMU, pinned --- vhost-user or tap ---------- nic0, nic1, ...
         control channel (a line in, a line out) --- init
 
-    vm            this class                      vm_kernel, vm_modules  the kernel: found, or fetched
-    vm_settings   what it is told                 vm_image, vm_tools     its root file system
-    vm_argv       QEMU's command line             vm_init.sh             its first process
-    vm_channel    commands into the guest         vm_kvm                 whether KVM runs guests
-    vm_qmp        QEMU's monitor                  vm_steps               network functions by its kernel
-    vm_reading    its counters                    vm_tap                 tap interfaces
+    vm            this class                      vm_needs               what this machine has to have
+    vm_settings   what it is told                 vm_kernel, vm_modules  the kernel: found, or fetched
+    vm_argv       QEMU's command line             vm_image, vm_tools     its root file system
+    vm_channel    commands into the guest         vm_init.sh             its first process
+    vm_qmp        QEMU's monitor                  vm_kvm                 whether KVM runs guests
+    vm_reading    its counters                    vm_steps               network functions by its kernel
+    vm_drops      what they drop
 
 Written for QEMU 7.2 (TCG) on Debian 12, with its cloud kernel 6.1 as guest; not run against them yet.
 """
@@ -17,14 +18,15 @@ Written for QEMU 7.2 (TCG) on Debian 12, with its cloud kernel 6.1 as guest; not
 from __future__ import annotations
 
 import os
-import platform
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_nfv.errors import CapabilityMissing, CommandError, ConfigurationError, DeploymentError
+from pytest_nfv.hosts import tap
 from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.namespace import NamespaceHost
 from pytest_nfv.hosts.polling import prefer, prefer_group, prefer_session, threads_of
@@ -33,20 +35,21 @@ from pytest_nfv.hosts.tail import Tail
 from pytest_nfv.model.nf import Function
 from pytest_nfv.model.routes import NICS
 from pytest_nfv.vnfs import vm_kernel, vm_kvm, vm_qmp
-from pytest_nfv.vnfs.vm_argv import COMMAND, Places, argv
+from pytest_nfv.vnfs.vm_argv import Places, argv
 from pytest_nfv.vnfs.vm_channel import Channel
-from pytest_nfv.vnfs.vm_image import MODULES, PROGRAMS, initramfs
+from pytest_nfv.vnfs.vm_drops import asked, drops
+from pytest_nfv.vnfs.vm_image import initramfs
 from pytest_nfv.vnfs.vm_kernel import Kernel
-from pytest_nfv.vnfs.vm_modules import CAPABILITY, in_order
+from pytest_nfv.vnfs.vm_needs import found, guest_kernel, qemu
 from pytest_nfv.vnfs.vm_reading import CpuTimes, NicCounters, cpu_times, nic_counters
 from pytest_nfv.vnfs.vm_settings import Accelerator, Machine, Tap
-from pytest_nfv.vnfs.vm_steps import steps
-from pytest_nfv.vnfs.vm_tools import located
+from pytest_nfv.vnfs.vm_steps import LINKS, not_ready, steps
 
 START_S = 60.0
 RUN_S = 30.0
-_TAP = str(Path(__file__).with_name("vm_tap.py"))
-_LINES_TOLD = 20
+LINKS_S = 10.0
+_TAP = str(tap.__file__)
+_LINES_TOLD = 40  # a panic's message stands above its trace
 _INTERFACES = 'for one in /sys/class/net/*; do echo "${one##*/} $(cat "$one/address")"; done\n'
 
 
@@ -74,7 +77,9 @@ class VirtualMachine:
         """
         taps = [nic.interface for nic in machine.nics if isinstance(nic, Tap)]
         if taps and not isinstance(host, NamespaceHost):
-            raise ConfigurationError(f"{name}: tap {taps[0]}: accepted: with a network namespace of the run as host")
+            raise ConfigurationError(
+                f"{name}: tap {taps[0]}: accepted: with a network namespace of the run as host"
+            )
         self.name = name
         self.accelerator: Accelerator | None = None
         self.release = ""
@@ -85,6 +90,7 @@ class VirtualMachine:
         self._console: Tail | None = None
         self._channel: Channel | None = None
         self._processors: list[int] = []
+        self._function: Function | None = None
 
     @classmethod
     def probe(cls, host: Host) -> str:
@@ -93,12 +99,7 @@ class VirtualMachine:
         Raises:
             CapabilityMissing: what is missing and how to get it.
         """
-        said = _qemu(host)
-        vm_qmp.available()
-        for program in ("busybox", *PROGRAMS):
-            located(host, program)
-        kernel, _ = vm_kernel.find(MODULES, _roots())
-        return f"{said}, guest {kernel.release if kernel else 'kernel to be fetched'}"
+        return found(host)
 
     def start(self, cores: Sequence[int], kernel: Kernel | None = None) -> None:
         """Boot it on `cores`, its virtual processors round robin; back when it takes commands.
@@ -120,7 +121,7 @@ class VirtualMachine:
             raise
 
     def _start(self, cores: Sequence[int], kernel: Kernel | None) -> None:
-        _qemu(self._host)
+        qemu(self._host)
         vm_qmp.available()
         accelerator, note = self._accelerated()
         kernel = kernel or guest_kernel(self._lab.host)
@@ -150,7 +151,9 @@ class VirtualMachine:
         if not why:
             return "kvm", ()
         if wanted == "kvm":
-            raise CapabilityMissing("kvm", why, "use a machine whose processors, or hypervisor, let KVM run guests")
+            raise CapabilityMissing(
+                "kvm", why, "use a machine whose processors, or hypervisor, let KVM run guests"
+            )
         return "tcg", (f"{self.name} runs under TCG: QEMU translates its instructions, as {why}",)
 
     def _name_interfaces(self) -> None:
@@ -167,7 +170,7 @@ class VirtualMachine:
         self.run(["ip", "-batch", "-"], stdin="".join(lines))
 
     def _pin(self, cores: Sequence[int]) -> list[str]:
-        """Give each virtual processor its core, and all of QEMU's threads the priority of those that poll there."""
+        """Give each virtual processor its core, and all of QEMU's threads the priority of what polls there."""
         assert self._process is not None
         notes = []
         for number, thread in enumerate(self._processors):
@@ -202,6 +205,7 @@ class VirtualMachine:
         Raises:
             ConfigurationError: the kernel has no such function, or the machine not two vNICs.
             CommandError: a command was refused; with its own words.
+            DeploymentError: a vNIC does not come up.
         """
         if len(self._machine.nics) != NICS:
             raise ConfigurationError(
@@ -209,11 +213,28 @@ class VirtualMachine:
             )
         for step in steps(function, self._machine.mtu):
             self.run(step.argv, stdin=step.stdin)
+        self._function = function
+        # A kernel takes up to a second over a link that has come up; frames that come earlier are dropped.
+        deadline = time.monotonic() + LINKS_S
+        while waiting := not_ready(self.run(LINKS.argv).stdout):
+            if time.monotonic() >= deadline:
+                raise DeploymentError(f"{self.name}: after {LINKS_S:g} s {'; '.join(waiting)}{self._last_words()}")
 
     def nic_counters(self) -> tuple[NicCounters, ...]:
         """Return the counters of every vNIC, in their order."""
         found = nic_counters(self.run(["cat", "/proc/net/dev"]).stdout)
         return tuple(found[f"nic{number}"] for number in range(len(self._machine.nics)))
+
+    def drops(self) -> dict[str, int]:
+        """Return the frames that its function dropped, by reason; empty where there is none that drops.
+
+        Raises:
+            DeploymentError: the guest is gone, or does not tell.
+        """
+        step = asked(self._function) if self._function is not None else None
+        if self._function is None or step is None:
+            return {}
+        return drops(self._function, self.run(step.argv).stdout)
 
     def cpu_times(self) -> CpuTimes:
         """Return what the guest's virtual processors did since its start."""
@@ -271,46 +292,4 @@ class VirtualMachine:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
-        self._processors = []
-
-
-def guest_kernel(host: Host) -> Kernel:
-    """Return a kernel for guests: this machine's own, the one in the user's cache, or Debian's, fetched into it.
-
-    Raises:
-        CapabilityMissing: none here, and none to be fetched.
-    """
-    kernel, _ = vm_kernel.find(MODULES, _roots())
-    if kernel is None:
-        fetched = vm_kernel.fetch(host, vm_kernel.cache_folder())
-        kernel = next(vm_kernel.kernels(fetched), None)
-        if kernel is None:
-            raise CapabilityMissing(
-                CAPABILITY, f"the fetched kernel in {fetched} cannot be read", f"remove {fetched}"
-            )
-        in_order(kernel.modules, MODULES)
-    return kernel
-
-
-def _roots() -> list[Path]:
-    cache = vm_kernel.cache_folder()
-    return [Path("/"), *(sorted(cache.glob("linux-image-*"), reverse=True) if cache.is_dir() else [])]
-
-
-def _qemu(host: Host) -> str:
-    """Return QEMU's version.
-
-    Raises:
-        CapabilityMissing: it is not there, or this is no x86 machine.
-    """
-    if platform.machine() != "x86_64":
-        raise CapabilityMissing(CAPABILITY, f"{platform.machine()}: guests are x86_64", "use such a machine")
-    try:
-        said = host.run([COMMAND, "-version"]).stdout
-    except CommandError as error:
-        raise CapabilityMissing(
-            CAPABILITY,
-            f"{COMMAND} is not to be found on {host.name}, or does not run",
-            "apt-get install --no-install-recommends qemu-system-x86",
-        ) from error
-    return "QEMU " + said.partition("version ")[2].split()[0]
+        self._processors, self._function = [], None

@@ -12,11 +12,10 @@ COMMAND = "qemu-system-x86_64"
 CHANNEL = "nfv.control"
 
 # A frame is a frame: none is merged, split, or left without its checksum for another to fill in.
-_NO_OFFLOADS = tuple(
-    f"{feature}=off"
-    for side in ("guest", "host")
-    for feature in (f"{side}_tso4", f"{side}_tso6", f"{side}_ecn", f"{side}_ufo")
-) + ("csum=off", "guest_csum=off", "gso=off", "guest_announce=off")
+_NO_OFFLOADS = (
+    *(f"{side}_{feature}=off" for side in ("guest", "host") for feature in ("tso4", "tso6", "ecn", "ufo")),
+    *("csum=off", "guest_csum=off", "gso=off", "guest_announce=off"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ def argv(machine: Machine, accelerator: Accelerator, places: Places) -> list[str
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
         *("-name", "nfv,debug-threads=on"),
         *("-machine", "pc,memory-backend=memory", "-object", memory, "-m", f"{machine.memory_mib}M"),
-        *("-smp", str(machine.vcpus), *_processor(accelerator)),
+        *("-smp", str(machine.vcpus), *processor(accelerator)),
         *("-kernel", str(places.kernel), "-initrd", str(places.initramfs), "-append", _kernel_words(accelerator)),
         *("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"),
         *("-device", "virtio-serial-pci,id=serial,vectors=0"),
@@ -59,7 +58,8 @@ def argv(machine: Machine, accelerator: Accelerator, places: Places) -> list[str
     ]
 
 
-def _processor(accelerator: Accelerator) -> Sequence[str]:
+def processor(accelerator: Accelerator) -> Sequence[str]:
+    """Return the words for the processor, and for what runs its instructions."""
     if accelerator == "kvm":
         return "-accel", "kvm", "-cpu", "host"
     return "-accel", "tcg,thread=multi"

@@ -1,6 +1,6 @@
-"""The guest's control channel: a command in, its status and output out, a line each (`vm_init.sh` is the other end).
+"""The guest's control channel: a command in, its status and output out, a line each.
 
-Every word travels in base64, so that nothing is ever quoted.
+`vm_init.sh` is the other end. Every word travels in base64, so that nothing is ever quoted.
 """
 
 from __future__ import annotations
@@ -66,9 +66,7 @@ class Channel:
             raise self._now_broken(f"it said {word[:80]!r} where it should say that it is ready")
         return release
 
-    def run(
-        self, argv: Sequence[str], stdin: str, within_s: float, ended: Callable[[], str]
-    ) -> Completed:
+    def run(self, argv: Sequence[str], stdin: str, within_s: float, ended: Callable[[], str]) -> Completed:
         """Run a command in the guest, to the end.
 
         Raises:

@@ -20,7 +20,7 @@ from pytest_nfv.vnfs.vm_tools import busybox, with_libraries
 
 MODULES = (
     *("virtio_pci", "virtio_console", "virtio_net"),
-    *("bridge", "crc32c_generic", "nf_tables", "nft_chain_filter", "nf_tables_inet"),
+    *("bridge", "crc32c_generic", "nf_tables", "nft_objref", "nft_meta_bridge"),
 )
 PROGRAMS = ("ip", "nft")
 _INIT = Path(__file__).with_name("vm_init.sh")
@@ -58,7 +58,9 @@ def initramfs(host: Host, kernel: Kernel, cache: Path) -> Path:
         if not path.is_file():
             _write(path, octets)
     except OSError as error:
-        raise DeploymentError(f"the guest's root file system cannot be kept in {path}: {error.strerror}") from error
+        raise DeploymentError(
+            f"the guest's root file system cannot be kept in {path}: {error.strerror}"
+        ) from error
     return path
 
 

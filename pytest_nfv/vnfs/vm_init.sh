@@ -36,7 +36,11 @@ while read -r input words <&3; do
     for word in $words; do
         set -- "$@" "$(decoded "$word")"
     done
-    "$@" </tmp/in >/tmp/out 2>/tmp/err 3>&-
+    # BusyBox takes its own applet before a program of that name on the PATH: its `ip` is not iproute2's.
+    program=$1
+    shift
+    [ -x "/sbin/$program" ] && program=/sbin/$program
+    "$program" "$@" </tmp/in >/tmp/out 2>/tmp/err 3>&-
     printf '%s %s %s\n' "$?" "$(encoded /tmp/out)" "$(encoded /tmp/err)" >/tmp/answer
     cat /tmp/answer >&3
 done

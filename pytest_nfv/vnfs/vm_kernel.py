@@ -17,7 +17,6 @@ from pytest_nfv.errors import CapabilityMissing, CommandError
 from pytest_nfv.hosts.protocol import Host
 from pytest_nfv.vnfs.vm_modules import CAPABILITY, in_order
 
-
 META_PACKAGE = "linux-image-cloud-amd64"
 FETCH_S = 300.0
 _IMAGE = "vmlinuz-"
@@ -128,5 +127,3 @@ def _download(host: Host, package: str, work: Path, target: Path) -> None:
     except OSError:
         if not target.is_dir():  # another run may have been faster, with the same
             raise
-
-

@@ -1,6 +1,7 @@
 """Kernel modules: which files a guest needs, in the order to load them in.
 
-Dependencies are read from the modules themselves, as `modules.dep` comes into being only when a kernel is installed.
+Dependencies are read from the modules themselves, as `modules.dep` comes into being only when a kernel
+is installed.
 """
 
 from __future__ import annotations

@@ -105,9 +105,7 @@ class Machine:
         if not low <= self.memory_mib <= high:
             raise ConfigurationError(f"memory_mib {self.memory_mib}: accepted: {low} to {high}")
         if self.accelerator not in get_args(Wanted):
-            raise ConfigurationError(
-                f"accelerator {self.accelerator!r}: accepted: {', '.join(get_args(Wanted))}"
-            )
+            raise ConfigurationError(f"accelerator {self.accelerator!r}: accepted: {', '.join(get_args(Wanted))}")
         if not 68 <= self.mtu <= 9600:
             raise ConfigurationError(f"mtu {self.mtu}: accepted: 68 to 9600")
         addresses = [nic.address for nic in self.nics]

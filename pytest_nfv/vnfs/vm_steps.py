@@ -5,10 +5,10 @@ Pure: a function value in, commands with their input out, which any host runs th
 
 What differs from `model.nf_oracle`, which is what the kernel's bridge and router are made to do:
 
-- `L2Fwd`, `Firewall`: a bridge keeps frames to the vNICs' own addresses, and those that IEEE 802.1Q keeps on a link
-  (01-80-C2-00-00-00 to -02), and takes none from a group address.
-- `L3Fwd`: the kernel drops martian addresses (RFC 1812 section 5.3.7), broadcast and multicast; options are carried
-  out; octets behind the packet are cut off.
+- `L2Fwd`, `Firewall`: a bridge keeps frames to the vNICs' own addresses, and those that IEEE 802.1Q keeps on a
+  link (01-80-C2-00-00-00 to -02), and takes none from a group address.
+- `L3Fwd`: the kernel drops martian addresses (RFC 1812 section 5.3.7), broadcast and multicast; options are
+  carried out; octets behind the packet are cut off.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pytest_nfv.errors import ConfigurationError, DeploymentError
 from pytest_nfv.model.nf import Firewall, Function, L2Fwd, L3Fwd
 from pytest_nfv.model.routes import NICS
-from pytest_nfv.vnfs.kernel_rules import FAMILY, QUIET, TABLE, firewall
+from pytest_nfv.vnfs.kernel_rules import QUIET, TABLE, firewall
 
 BRIDGE = "br0"
 
@@ -63,21 +63,28 @@ def steps(function: Function, mtu: int) -> tuple[Step, ...]:
             )
 
 
-def dropped(said: str) -> dict[str, int]:
-    """Read what `DROPPED` prints of a firewall: frames dropped, by reason: `policy`, `malformed`.
+LINKS = Step(("ip", "-json", "-details", "link"))
+"""Asks for what `not_ready` reads."""
+
+
+def not_ready(said: str) -> list[str]:
+    """Read what `LINKS` prints: what still keeps a vNIC from carrying frames, each in words; empty where nothing.
 
     Raises:
         DeploymentError: it says something else.
     """
     try:
-        counters = [entry["counter"] for entry in json.loads(said)["nftables"] if "counter" in entry]
-        return {str(one["name"]): int(one["packets"]) for one in counters}
-    except (ValueError, KeyError, TypeError) as error:
-        raise DeploymentError(f"a guest's nft counters cannot be read: {error!r} in {said[:200]!r}") from error
-
-
-DROPPED = Step(("nft", "-j", "list", "counters", "table", FAMILY, TABLE))
-"""Asks for what `dropped` reads."""
+        links = {one["ifname"]: one for one in json.loads(said)}
+        amiss = []
+        for interface in _INTERFACES:
+            port = links[interface].get("linkinfo", {}).get("info_slave_data", {}).get("state", "forwarding")
+            if links[interface]["operstate"] not in ("UP", "UNKNOWN"):
+                amiss.append(f"{interface} is {links[interface]['operstate'].lower()}")
+            elif port != "forwarding":
+                amiss.append(f"{interface} is {port} in its bridge")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DeploymentError(f"a guest's links cannot be read: {error!r} in {said[:200]!r}") from error
+    return amiss
 
 
 def _ip(lines: Iterator[str]) -> Step:
@@ -113,8 +120,9 @@ def _sysctl(setting: str) -> Step:
 
 def _routes(function: L3Fwd, mtu: int) -> Iterator[str]:
     """Next hops are stations without an address of ours in their network: each gets one that no packet carries."""
+    yield "link set lo up"  # a kernel without any address of its own takes no gateway
     for interface, address in zip(_INTERFACES, function.addresses, strict=True):
-        yield f"link set {interface} mtu {mtu} address {address}"
+        yield f"link set {interface} mtu {mtu} address {address} promisc on"  # QEMU looks at addresses too
         yield f"link set {interface} up"
     hops: dict[tuple[int, str], str] = {}
     routed: list[str] = []
@@ -125,14 +133,10 @@ def _routes(function: L3Fwd, mtu: int) -> Iterator[str]:
             yield (
                 f"neighbour replace {hops[station]} lladdr {station[1]} nud permanent dev {_INTERFACES[route.nic]}"
             )
-        routed.append(
-            f"route replace {route.prefix} via {hops[station]} dev {_INTERFACES[route.nic]} onlink"
-        )
+        routed.append(f"route replace {route.prefix} via {hops[station]} dev {_INTERFACES[route.nic]} onlink")
     yield from routed
 
 
 def _hop(number: int) -> str:
     """Return an address of 100.64.0.0/10, which is shared by carriers and routed nowhere (RFC 6598)."""
     return f"100.{64 + (number >> 16)}.{number >> 8 & 0xFF}.{number & 0xFF}"
-
-

@@ -1,4 +1,4 @@
-"""Programs for the guest, taken from this machine: BusyBox, and others with the libraries that they are linked to."""
+"""Programs for the guest, taken from this machine: BusyBox, and others with their libraries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,22 @@ PACKAGES = {"busybox": "busybox-static", "nft": "nftables", "ip": "iproute2"}
 _PLACES = ("/bin", "/sbin", "/usr/bin", "/usr/sbin")
 _APPLETS = (
     *("sh", "mount", "insmod", "cat", "echo", "printf", "base64", "poweroff", "uname", "sleep", "true", "false"),
-    *("head", "grep", "dmesg", "ls", "ps", "kill", "arp", "sysctl", "mkdir", "rm", "ifconfig", "taskset", "test", "["),
+    *(
+        "head",
+        "grep",
+        "dmesg",
+        "ls",
+        "ps",
+        "kill",
+        "arp",
+        "sysctl",
+        "mkdir",
+        "rm",
+        "ifconfig",
+        "taskset",
+        "test",
+        "[",
+    ),
 )
 
 

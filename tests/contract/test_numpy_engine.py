@@ -161,7 +161,7 @@ def test_a_peer_that_went_away_is_named(engine: NumpyEngine, wired: Wired) -> No
 def test_wrong_requests_are_answered_and_a_run_goes_on(engine: NumpyEngine, wired: Wired) -> None:
     with pytest.raises(DeploymentError, match="nothing runs"):
         engine.counters()
-    with pytest.raises(ConfigurationError, match="batch 0: accepted: 1 to 256"):
+    with pytest.raises(ConfigurationError, match="batch 0: accepted: 1 to 512"):
         engine.run(L2Fwd(), batch=0)
     with pytest.raises(ConfigurationError, match="no_such_module"):
         engine.run(Own("no_such_module:function"))

@@ -1,4 +1,4 @@
-"""A real guest: its kernel's functions between real ports, its end, and what is left of it. Each boot costs seconds."""
+"""A real guest: its kernel's functions between real ports, its end, and what it leaves. A boot costs seconds."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,10 +28,10 @@ from pytest_nfv.model.routes import Route, RouteTable
 from pytest_nfv.model.rules import Rule, RuleSet
 from pytest_nfv.rings.vhost_user_backend import VhostUserBackendPort
 from pytest_nfv.vnfs import vm_image, vm_kvm
-from pytest_nfv.vnfs.vm import VirtualMachine, guest_kernel
+from pytest_nfv.vnfs.vm import VirtualMachine
 from pytest_nfv.vnfs.vm_kernel import Kernel
+from pytest_nfv.vnfs.vm_needs import guest_kernel
 from pytest_nfv.vnfs.vm_settings import Machine, Tap, VhostUser
-from pytest_nfv.vnfs.vm_steps import DROPPED, dropped
 from tests.functional.conftest import wait_for
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -64,10 +65,12 @@ import sys
 from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.local import LocalHost
 from pytest_nfv.vnfs.vm import VirtualMachine
+from pytest_nfv.vnfs.vm_needs import guest_kernel
 from pytest_nfv.vnfs.vm_settings import Machine, Tap
 run = sys.argv[1]
 lab = Lab(LocalHost(run), run)
-guest = VirtualMachine(lab, Machine((Tap("t0", "02:6e:66:00:00:00"),), accelerator="tcg"), host=lab.namespace("dut"))
+machine = Machine((Tap("t0", "02:6e:66:00:00:00"),), accelerator="tcg")
+guest = VirtualMachine(lab, machine, host=lab.namespace("dut"))
 guest.start([0])
 print(lab._agent.pid, flush=True)
 sys.stdin.read()
@@ -93,13 +96,28 @@ def lab() -> Iterator[Lab]:
     made.close()
 
 
+Made = Callable[..., VirtualMachine]
+
+
+@pytest.fixture
+def made(lab: Lab) -> Iterator[Made]:
+    """Return a function that makes a virtual machine; each is stopped behind the test."""
+    machines: list[VirtualMachine] = []
+
+    def make(machine: Machine, **words: Any) -> VirtualMachine:
+        machines.append(VirtualMachine(lab, machine, **words))
+        return machines[-1]
+
+    yield make
+    for one in machines:
+        one.stop()
+
+
 def core() -> int:
     return min(os.sched_getaffinity(0))
 
 
-def exchanged(
-    host: NamespaceHost, frames: Sequence[tuple[int, bytes]], wanted: int
-) -> list[tuple[int, bytes]]:
+def exchanged(host: NamespaceHost, frames: Sequence[tuple[int, bytes]], wanted: int) -> list[tuple[int, bytes]]:
     asked = {
         "taps": ["t0", "t1"],
         "frames": [(nic, frame.hex()) for nic, frame in frames],
@@ -124,15 +142,23 @@ def agree(guest: VirtualMachine, host: NamespaceHost, function: Function, frames
     return len(both) - len(out)
 
 
-def udp(number: int, source: str = "198.18.0.1", destination: str = "198.19.0.1", **ip: int) -> bytes:
-    packet = Ether(dst="02:00:00:00:00:aa", src="02:00:00:00:00:bb") / IP(src=source, dst=destination, **ip)
+def udp(
+    number: int,
+    source: str = "198.18.0.1",
+    destination: str = "198.19.0.1",
+    ttl: int = 64,
+    chksum: int | None = None,
+) -> bytes:
+    packet = Ether(dst="02:00:00:00:00:aa", src="02:00:00:00:00:bb") / IP(
+        src=source, dst=destination, ttl=ttl, chksum=chksum
+    )
     return bytes(packet / UDP(sport=1000 + number, dport=7) / (b"%08d" % number * 4))
 
 
-def test_a_guests_kernel_does_what_the_oracle_says(lab: Lab, kernel: Kernel) -> None:
+def test_a_guests_kernel_does_what_the_oracle_says(lab: Lab, made: Made, kernel: Kernel) -> None:
     host = lab.namespace("dut")
     machine = Machine((Tap("t0", NICS[0]), Tap("t1", NICS[1])), accelerator="tcg")
-    guest = VirtualMachine(lab, machine, host=host)
+    guest = made(machine, host=host)
     guest.start([core()], kernel)
     assert guest.accelerator == "tcg"
     assert guest.release == kernel.release
@@ -157,11 +183,14 @@ def test_a_guests_kernel_does_what_the_oracle_says(lab: Lab, kernel: Kernel) -> 
         Rule("drop", destination=Route.of("198.19.7.0/24", 0).prefix),
         Rule("allow", protocol=17),
     )
-    tcp = [bytes(Ether(dst=STATIONS[1], src=STATIONS[0]) / IP(src="198.18.0.1", dst="198.19.0.1") / TCP(sport=port)) for port in (9, 1006)]
+    tcp = [
+        bytes(Ether(dst=STATIONS[1], src=STATIONS[0]) / IP(src="198.18.0.1", dst="198.19.0.1") / TCP(sport=port))
+        for port in (9, 1006)
+    ]
     offered = [*tcp, *others[:2], udp(0, destination="198.19.7.9"), *frames]
     lost = agree(guest, host, Firewall(RuleSet(rules)), offered)
     assert lost == 2 * (2 + 2 + 1 + 6)
-    assert dropped(guest.run(DROPPED.argv).stdout) == {"policy": lost, "malformed": 0}
+    assert guest.drops() == {"policy": lost, "malformed": 0}
 
     guest.run(["ip", "link", "delete", "br0"])
     guest.run(["nft", "flush", "ruleset"])
@@ -189,6 +218,7 @@ def test_a_guests_kernel_does_what_the_oracle_says(lab: Lab, kernel: Kernel) -> 
         udp(7),
     ]
     assert agree(guest, host, L3Fwd(table, addresses=NICS, neighbours=STATIONS), offered) == 8
+    assert guest.drops() == {"malformed or ttl": 4, "no_route": 2, "other": 0}
     with pytest.raises(CommandError, match="on vm0: ip link set nic9 up: exit status 1"):
         guest.run(["ip", "link", "set", "nic9", "up"])
     guest.check()
@@ -198,7 +228,7 @@ def test_a_guests_kernel_does_what_the_oracle_says(lab: Lab, kernel: Kernel) -> 
         guest.run(["true"])
 
 
-def test_a_guest_forwards_between_vhost_user_ports(lab: Lab, kernel: Kernel) -> None:
+def test_a_guest_forwards_between_vhost_user_ports(lab: Lab, made: Made, kernel: Kernel) -> None:
     sockets = [str(lab.directory / f"v{port}") for port in (0, 1)]
     ports = VhostUserBackendPort.open_all(
         [
@@ -207,7 +237,7 @@ def test_a_guest_forwards_between_vhost_user_ports(lab: Lab, kernel: Kernel) -> 
         ]
     )
     nics = tuple(VhostUser(path, address) for path, address in zip(sockets, NICS, strict=True))
-    guest = VirtualMachine(lab, Machine(nics, accelerator="tcg"))
+    guest = made(Machine(nics, accelerator="tcg"))
     try:
         guest.start([core()], kernel)
         guest.forward(L2Fwd())
@@ -222,7 +252,9 @@ def test_a_guest_forwards_between_vhost_user_ports(lab: Lab, kernel: Kernel) -> 
 
             def look(port: VhostUserBackendPort = out, came: list[bytes] = came) -> bool:
                 if arrived := port.receive(64):
-                    came.extend(arrived.frames[n, : arrived.octets[n]].tobytes() for n in range(len(arrived.octets)))
+                    came.extend(
+                        arrived.frames[n, : arrived.octets[n]].tobytes() for n in range(len(arrived.octets))
+                    )
                     port.release()
                 return len(came) >= 8
 
@@ -236,8 +268,8 @@ def test_a_guest_forwards_between_vhost_user_ports(lab: Lab, kernel: Kernel) -> 
             port.close()
 
 
-def test_a_panic_is_told_with_the_consoles_last_lines(lab: Lab, kernel: Kernel) -> None:
-    guest = VirtualMachine(lab, Machine((), vcpus=2, memory_mib=256, accelerator="tcg"), name="vm7")
+def test_a_panic_is_told_with_the_consoles_last_lines(made: Made, kernel: Kernel) -> None:
+    guest = made(Machine((), vcpus=2, memory_mib=256, accelerator="tcg"), name="vm7")
     guest.start([core()], kernel)
     assert len(guest.processors()) == 2
     done = guest.run(["sh", "-c", "cat; echo $1 >&2; exit 3", "", "a 'b'"], stdin="in\n", check=False)
@@ -245,16 +277,18 @@ def test_a_panic_is_told_with_the_consoles_last_lines(lab: Lab, kernel: Kernel) 
     with pytest.raises(DeploymentError) as caught:
         guest.run(["sh"], stdin="echo 1 >/proc/sys/kernel/sysrq; echo c >/proc/sysrq-trigger")
     first, _, console = str(caught.value).partition("\n")
-    assert first.startswith("vm7: its guest is gone: Kernel panic - not syncing")
-    assert "sysrq triggered crash" in console
+    assert first == "vm7: its guest is gone: Kernel panic - not syncing: sysrq triggered crash"
+    assert "Call Trace" in console
     with pytest.raises(DeploymentError, match="Kernel panic"):
         guest.check()
     guest.stop()
 
 
-def test_a_guest_that_is_not_set_up_says_why(lab: Lab, kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_guest_that_is_not_set_up_says_why(
+    lab: Lab, made: Made, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(vm_image, "MODULES", ("virtio_pci",))
-    guest = VirtualMachine(lab, Machine((), memory_mib=256, accelerator="tcg"))
+    guest = made(Machine((), memory_mib=256, accelerator="tcg"))
     with pytest.raises(DeploymentError, match="nfv: the guest is not set up: no control channel"):
         guest.start([core()], kernel)
     assert not list(lab.directory.glob("vm-*"))

@@ -72,7 +72,11 @@ def bench(
         lacks(missing)
         raise
     try:
-        yield Bench(lab)
+        the_bench = Bench(lab)
+        try:
+            yield the_bench
+        finally:
+            the_bench.close()
     finally:
         lab.close()
     assert list(tmp_path.iterdir()) == []
@@ -207,9 +211,11 @@ def test_the_kernels_router_counts_what_it_drops(bench: Bench, start: Start) -> 
     engine = start(KernelEngine, L3Fwd(TABLE))
     late = (0, packet(0, "198.18.0.1", "198.19.0.1", ttl=1))
     lost = (1, packet(1, "198.18.0.1", "192.0.2.1"))
-    agrees(bench, L3Fwd(TABLE), [late, lost, lost], padding=False)
+    broken = (1, packet(1, "198.18.0.1", "198.19.0.1", chksum=1))
+    cut = (1, packet(1, "198.18.0.1", "198.19.0.1", len=1400))
+    agrees(bench, L3Fwd(TABLE), [late, lost, lost, broken, cut], padding=False)
     drops = engine.counters().drops
-    assert (drops["malformed or ttl"], drops["no_route"]) == (1, 2)
+    assert (drops["malformed or ttl"], drops["no_route"], drops["other"]) == (3, 2, 0)
 
 
 def test_an_xdp_process_that_is_killed_is_told_with_its_status(bench: Bench, start: Start) -> None:
@@ -227,7 +233,7 @@ def xdp_programs(namespace: NamespaceHost) -> int:
     code = """
 from pyroute2 import IPRoute
 with IPRoute() as routes:
-    print(sum(bool((link.get("xdp") or {}).get("attached")) for link in routes.get_links()))
+    print(sum(link.get_nested("IFLA_XDP", "IFLA_XDP_ATTACHED") is not None for link in routes.get_links()))
 """
     return int(namespace.run([sys.executable, "-c", code]).stdout)
 

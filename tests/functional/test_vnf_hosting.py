@@ -268,11 +268,14 @@ def test_a_container_that_exits_is_told_with_its_console(container: LxcVnf) -> N
         container.run(["ls"])
 
 
-def test_a_container_that_cannot_start_says_why(lab: Lab, space: NamespaceHost, container: LxcVnf) -> None:
-    other = LxcVnf(lab, lab.namespace("other"))
-    other._namespace.entry = type(space.entry)(net="/nonexistent/net")
-    with pytest.raises(DeploymentError, match=r"ended with status \d+ before it was up(?s:.*)nonexistent"):
-        other.start_container()
+def test_a_container_that_cannot_start_says_why(lab: Lab, space: NamespaceHost, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    vnf = LxcVnf(lab, space, mounts=[Mount(gone)])
+    gone.rmdir()
+    with pytest.raises(DeploymentError, match=rf"ended with status \d+ before it was up\n(?s:.*){gone}"):
+        vnf.start_container()
+    assert not (lab.directory / "lxc" / space.namespace).exists()
 
 
 def test_lxc_that_is_missing_names_the_packages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

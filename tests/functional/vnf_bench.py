@@ -64,6 +64,10 @@ class Bench:
         self._lines = JsonLines(self._station)
         self._lines.answer(DEADLINE_S)
 
+    def close(self) -> None:
+        """End the station."""
+        self._station.stop()
+
     def exchange(self, function: Function, frames: Sequence[tuple[int, bytes]]) -> list[list[tuple[int, bytes]]]:
         """Return what came out for each frame, and of which vNIC."""
         marks = [self._marks(function, nic) for nic in range(2)]

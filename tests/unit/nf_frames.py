@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 
 from hypothesis import strategies as st
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet6 import IPv6
+from scapy.layers.l2 import ARP, Dot1Q, Ether
+from scapy.packet import Raw
 
 from pytest_nfv.model.nf_oracle import checksum
 from pytest_nfv.model.routes import Route, RouteTable
@@ -50,6 +54,27 @@ def broken_frames(draw: st.DrawFn) -> bytes:
         at = draw(st.one_of(st.integers(12, 37), st.integers(0, len(frame) - 1))) % len(frame)
         frame[at] = draw(st.integers(0, 255))
     return bytes(frame[: draw(st.integers(1, len(frame)))]) if draw(st.booleans()) else bytes(frame)
+
+
+@st.composite
+def scapy_frames(draw: st.DrawFn) -> bytes:
+    """What scapy makes of drawn fields: protocols with and without ports, tags, and no IPv4."""
+    addresses = st.integers(0, 0xFFFFFFFF).map(lambda number: str(IPv4Address(number)))
+    tested = st.integers(0xC6120000, 0xC613FFFF).map(lambda number: str(IPv4Address(number)))
+    source, destination = draw(st.one_of(tested, addresses)), draw(st.one_of(tested, addresses))
+    ttl = draw(st.sampled_from([1, 2, 64, 255]))
+    packet = IP(src=source, dst=destination, ttl=ttl, tos=draw(st.integers(0, 255)))
+    above = draw(st.sampled_from([UDP, TCP]))(sport=draw(PORTS), dport=draw(PORTS))
+    ethernet = Ether(src="02:00:00:00:00:01", dst="02:6e:66:00:00:00")
+    shape = draw(st.sampled_from(["plain", "plain", "plain", "icmp", "tagged", "arp", "ipv6"]))
+    made = {
+        "plain": lambda: ethernet / packet / above / Raw(draw(st.binary(max_size=80))),
+        "icmp": lambda: ethernet / packet / ICMP(),
+        "tagged": lambda: ethernet / Dot1Q(vlan=7) / packet / above,
+        "arp": lambda: ethernet / ARP(psrc=source, pdst=destination),
+        "ipv6": lambda: ethernet / IPv6(src="2001:2::1", dst="2001:2::2") / above,
+    }
+    return bytes(made[shape]())
 
 
 FRAMES = st.one_of(sound_frames(), sound_frames(), broken_frames(), st.binary(min_size=1, max_size=120).map(bytes))

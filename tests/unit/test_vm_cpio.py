@@ -17,7 +17,8 @@ from pytest_nfv.vnfs.vm_cpio import Entry, archive, device, file, folder, link
 
 def unpacked(octets: bytes) -> list[tuple[str, int, bytes, tuple[int, int]]]:
     """Read an archive by the kernel's description of it: (path, mode, data, device) of everything."""
-    found, at = [], 0
+    found: list[tuple[str, int, bytes, tuple[int, int]]] = []
+    at = 0
     while True:
         assert octets[at : at + 6] == b"070701"
         fields = [int(octets[at + 6 + 8 * n : at + 14 + 8 * n], 16) for n in range(13)]
@@ -72,7 +73,7 @@ def test_cpio_itself_reads_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", ["", "/bin", "a//b", "a/../b", "a/", "TRAILER!!!", "ä", "a\0b"])
 def test_a_path_that_would_be_unpacked_elsewhere_is_refused(path: str) -> None:
-    with pytest.raises(ConfigurationError, match="archive path .*accepted"):
+    with pytest.raises(ConfigurationError, match=r"archive path .*accepted"):
         file(path, b"")
 
 

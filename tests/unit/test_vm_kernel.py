@@ -63,7 +63,9 @@ def made(root: Path, release: str = "6.1.0-1-cloud-amd64", modules: Mapping[str,
     (folder / "modules.order").write_text("".join(f"kernel/{name}.ko\n" for name in modules))
     (folder / "modules.builtin").write_text("kernel/virtio.ko\n")
     for name, needs in modules.items():
-        (folder / "kernel" / f"{name}.ko").write_bytes(b"\x7fELF\0depends=" + needs.encode() + b"\0" + name.encode())
+        (folder / "kernel" / f"{name}.ko").write_bytes(
+            b"\x7fELF\0depends=" + needs.encode() + b"\0" + name.encode()
+        )
     return Kernel(release, root / "boot" / f"vmlinuz-{release}", folder)
 
 
@@ -169,7 +171,9 @@ def test_libraries_are_read_from_ldd() -> None:
 def test_a_program_that_is_not_there_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vm_tools, "_PLACES", ())
     for program, package in vm_tools.PACKAGES.items():
-        with pytest.raises(CapabilityMissing, match=f"{program}, which the guest needs.*apt-get install {package}"):
+        with pytest.raises(
+            CapabilityMissing, match=f"{program}, which the guest needs.*apt-get install {package}"
+        ):
             vm_tools.located(LocalHost(), program)
 
 

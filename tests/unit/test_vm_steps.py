@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from pytest_nfv.errors import ConfigurationError, DeploymentError
 from pytest_nfv.model.nf import Firewall, L2Fwd, L3Fwd, Signature
 from pytest_nfv.model.routes import Route, RouteTable
-from pytest_nfv.vnfs.kernel_rules import firewall
-from pytest_nfv.vnfs.vm_steps import DROPPED, dropped, steps
+from pytest_nfv.model.rules import Rule, RuleSet
+from pytest_nfv.vnfs.kernel_rules import COUNTERS, firewall
+from pytest_nfv.vnfs.vm_drops import asked, drops
+from pytest_nfv.vnfs.vm_steps import not_ready, steps
 
 HOP = "02:00:00:00:00:09"
 
@@ -33,7 +37,7 @@ def test_a_router_has_its_routes_and_stations_and_says_nothing_of_its_own() -> N
     assert "type filter hook output priority 0; policy drop" in nft.stdin
     assert "hook ingress devices = { nic0, nic1 } priority 0" in nft.stdin
     lines = ip.stdin.splitlines()
-    assert f"link set nic0 mtu 1500 address {function.addresses[0]}" in lines
+    assert f"link set nic0 mtu 1500 address {function.addresses[0]} promisc on" in lines
     assert [line for line in lines if line.startswith(("neighbour", "route"))] == [
         f"neighbour replace 100.64.0.0 lladdr {function.neighbours[0]} nud permanent dev nic0",
         f"neighbour replace 100.64.0.1 lladdr {HOP} nud permanent dev nic1",
@@ -45,7 +49,8 @@ def test_a_router_has_its_routes_and_stations_and_says_nothing_of_its_own() -> N
 
 def test_every_next_hop_has_an_address_of_its_own() -> None:
     routes = tuple(
-        Route.of(f"10.{n >> 8}.{n & 255}.0/24", n % 2, f"02:00:00:00:{n >> 8:02x}:{n & 255:02x}") for n in range(600)
+        Route.of(f"10.{n >> 8}.{n & 255}.0/24", n % 2, f"02:00:00:00:{n >> 8:02x}:{n & 255:02x}")
+        for n in range(600)
     )
     lines = steps(L3Fwd(RouteTable(routes)), 1500)[-1].stdin.splitlines()
     hops = [line.split()[2] for line in lines if line.startswith("neighbour")]
@@ -67,9 +72,40 @@ def test_what_the_kernel_cannot_is_refused() -> None:
 
 
 def test_drops_are_read_as_nft_prints_them() -> None:
-    said = '{"nftables": [{"metainfo": {}}, {"counter": {"name": "policy", "packets": 12, "bytes": 720}}]}'
-    assert dropped(said) == {"policy": 12}
-    assert DROPPED.argv[-2:] == ("bridge", "nfv")
+    function = Firewall(RuleSet((Rule("allow"),)))
+    names = [{"counter": {"name": name, "packets": 12, "bytes": 720}} for name in COUNTERS.values()]
+    assert drops(function, json.dumps({"nftables": [{"metainfo": {}}, *names]})) == {"policy": 12, "malformed": 12}
+    step = asked(function)
+    assert step is not None
+    assert step.argv[-2:] == ("bridge", "nfv")
     for nonsense in ("", "[]", '{"nftables": [{"counter": {}}]}'):
-        with pytest.raises(DeploymentError, match="nft counters cannot be read"):
-            dropped(nonsense)
+        with pytest.raises(DeploymentError, match="drops cannot be read"):
+            drops(function, nonsense)
+
+
+def test_a_routers_drops_are_read_from_its_snmp_counters() -> None:
+    names = "InHdrErrors InAddrErrors InDiscards OutNoRoutes"
+    said = f"Ip: {names}\nIp: 1 2 4 8\nTcp: a\nTcp: 1\nIpExt: InNoRoutes InTruncatedPkts\nIpExt: 16 32\n"
+    function = L3Fwd(RouteTable((Route.of("198.18.0.0/16", 0),)))
+    assert drops(function, said) == {"malformed or ttl": 33, "no_route": 16, "other": 14}
+    assert asked(L2Fwd()) is None
+    with pytest.raises(DeploymentError, match="drops cannot be read"):
+        drops(function, "Ip: a\n")
+
+
+def test_a_vnic_is_waited_for_until_its_bridge_forwards() -> None:
+    def said(*links: tuple[str, str]) -> str:
+        return json.dumps(
+            [
+                {"ifname": f"nic{n}", "operstate": state, "linkinfo": {"info_slave_data": {"state": port}}}
+                for n, (state, port) in enumerate(links)
+            ]
+        )
+
+    assert not_ready(said(("UP", "forwarding"), ("UP", "forwarding"))) == []
+    waiting = not_ready(said(("DOWN", "disabled"), ("UP", "disabled")))
+    assert waiting == ["nic0 is down", "nic1 is disabled in its bridge"]
+    assert not_ready(json.dumps([{"ifname": f"nic{n}", "operstate": "UP"} for n in (0, 1)])) == []
+    for nonsense in ("", "[]", "[1]", '[{"ifname": "nic0"}]'):
+        with pytest.raises(DeploymentError, match="links cannot be read"):
+            not_ready(nonsense)

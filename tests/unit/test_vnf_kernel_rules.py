@@ -25,7 +25,7 @@ def test_each_rule_in_its_order_then_the_default() -> None:
             Rule("allow"),
         )
     )
-    drop = "counter name policy drop"
+    drop = "counter name by_policy drop"
     assert chain(rules, "rules") == [
         "ip protocol 17 th dport 7-9 accept",
         f"ip protocol {{ 6, 17 }} th sport 80 {drop}",
@@ -38,7 +38,12 @@ def test_each_rule_in_its_order_then_the_default() -> None:
 
 def test_the_default_decides_over_what_is_no_ipv4() -> None:
     assert "ether type != ip accept" in lines(RuleSet((Rule("drop"),), default="allow"))
-    assert "ether type != ip counter name policy drop" in lines(RuleSet((Rule("allow"),)))
+    assert "ether type != ip counter name by_policy drop" in lines(RuleSet((Rule("allow"),)))
+
+
+def test_later_fragments_meet_no_rule_that_looks_at_ports() -> None:
+    with_ports = RuleSet((Rule("drop", protocol=17, source_ports=(1, 2)),))
+    assert "meta l4proto 0-255 ip frag-off & 8191 != 0 goto portless" in chain(with_ports, "forward")
 
 
 def test_packets_are_measured_only_for_rules_that_look_at_ports() -> None:
