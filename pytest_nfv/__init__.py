@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pytest_nfv.deployment.traffic import Deploy as Deploy
     from pytest_nfv.errors import NfvError as NfvError
+    from pytest_nfv.model.bottleneck import Bottleneck as Bottleneck
+    from pytest_nfv.model.bottleneck import bottleneck as bottleneck
+    from pytest_nfv.model.bottleneck import component_of_thread as component_of_thread
     from pytest_nfv.model.chain import PVP as PVP
     from pytest_nfv.model.chain import Chain as Chain
     from pytest_nfv.model.chain import Colocated as Colocated
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "Bottleneck": "model.bottleneck",
     "Chain": "model.chain",
     "Colocated": "model.chain",
     "PVP": "model.chain",
@@ -58,6 +62,8 @@ _HOME = {
     "Rule": "model.rules",
     "RuleSet": "model.rules",
     "VNF": "model.vnf",
+    "bottleneck": "model.bottleneck",
+    "component_of_thread": "model.bottleneck",
     "Deploy": "deployment.traffic",
     "NfvError": "errors",
     "Mix": "model.mix",

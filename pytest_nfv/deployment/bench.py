@@ -23,9 +23,10 @@ from pytest_nfv.model.topology import Topology
 class Bench:
     """Owns the lab of one testbed for the length of a run.
 
-    A testbed that could not be put back stays broken: every later test stops at once, saying why. So does a topology
-    that did not come up, for later tests of the same. A deployment that broke while it was measured is thrown away,
-    and the next test gets a new one.
+    A testbed that could not be put back stays broken: every later test stops at once, saying why. So does a
+        topology
+    that did not come up, for later tests of the same. A deployment that broke while it was measured is thrown
+    away, and the next test gets a new one.
     """
 
     def __init__(self, testbed: Testbed, run_id: str, observer: Observer) -> None:

@@ -73,7 +73,8 @@ def spread(topology: Topology, device: Sequence[int], sockets: Mapping[int, int]
     wanted = sum(map(_wants, vnfs))
     if len(accepted) >= wanted:
         return _said(topology, switch, _dealt(vnfs, accepted), "")
-    lacks = f"{topology} takes {wanted} device cores beside core {switch[0]}, {_WHERE[placement]}; there are {len(accepted)}"
+    beside = f"beside core {switch[0]}, {_WHERE[placement]}"
+    lacks = f"{topology} takes {wanted} device cores {beside}; there are {len(accepted)}"
     if not oversubscribe:
         raise CapabilityMissing(
             CAPABILITY, lacks, "name more in the testbed's device_cores, or share them: --nfv-oversubscribe"

@@ -20,8 +20,8 @@ def waterfall(
     """Return every direction's hops in order: into the switch, through each VNF, out of it, back at the generator.
 
     A full ring at the switch's entry refuses frames before the switch sees them: they are that hop's drops. Where
-    the ends are `applications`, frames that the receiver was too slow to take are drops of the last hop. Where a VNF
-    has several pairs of vNICs, each hop of it is the sum over them.
+    the ends are `applications`, frames that the receiver was too slow to take are drops of the last hop. Where a
+    VNF has several pairs of vNICs, each hop of it is the sum over them.
     """
     way = _Way(chains, before, after, {flow.direction for flow in report.flows})
     hops: list[Hop] = []

@@ -1,7 +1,7 @@
 """From a topology's VNFs to ports, segments and addresses: what is joined to what. Pure.
 
-A switch's ports are the generator's, then two for each instance of a VNF: its vNIC 0, which faces port 0 of the lane,
-and its vNIC 1. A VNF of several pairs of vNICs is as many instances.
+A switch's ports are the generator's, then two for each instance of a VNF: its vNIC 0, which faces port 0 of the
+lane, and its vNIC 1. A VNF of several pairs of vNICs is as many instances.
 
     generator port 0 -- segment -- vNIC 0 [vnf0] vNIC 1 -- segment -- vNIC 0 [vnf1] vNIC 1 -- segment -- port 1
 """

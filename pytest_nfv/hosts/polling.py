@@ -8,6 +8,7 @@ weight of an ordinary thread.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
 from collections.abc import Mapping
@@ -111,21 +112,17 @@ def prefer_group(pid: int) -> tuple[str, ...]:
 
 
 def take_turns(threads: Mapping[int, str]) -> tuple[str, ...]:
-    """Let threads that poll on one core take turns of 0.1 ms, not of 3; return which were not let, and why.
+    """Let threads that share a core take turns of 0.1 ms, all alike; return which were not let, and why.
 
-    At 500 kpps a ring of 1,024 frames holds the load of 2 ms. The kernel takes a slice of a thread's own from 6.12
-    on (`sched_runtime` in sched_setattr(2), for SCHED_OTHER too); an older one ignores it.
+    Kernel threads lose their class of their own: of two first-in-first-out, one with frames all the time lets the
+    other never run. Nor would the kernel's own turns of 3 ms do: at 500 kpps a ring of 1,024 frames holds the load
+    of 2 ms. A slice of a thread's own is taken from Linux 6.12 on (`sched_runtime` in sched_setattr(2), for
+    SCHED_OTHER too); an older kernel ignores it.
     """
     call = ctypes.CDLL(None, use_errno=True).syscall
+    attributes = _SCHED_ATTR.pack(_SCHED_ATTR.size, os.SCHED_OTHER, 0, NICE, 0, SHORT_SLICE_NS, 0, 0)
     notes = []
     for tid, name in threads.items():
-        try:
-            nice, policy = os.getpriority(os.PRIO_PROCESS, tid), os.sched_getscheduler(tid)
-        except ProcessLookupError:
-            continue
-        if policy != os.SCHED_OTHER:
-            continue  # a kernel thread with a class of its own
-        attributes = _SCHED_ATTR.pack(_SCHED_ATTR.size, os.SCHED_OTHER, 0, nice, 0, SHORT_SLICE_NS, 0, 0)
-        if call(_SYS_SCHED_SETATTR, tid, attributes, 0):
-            notes.append(f"{name} takes turns of the kernel's own length ({os.strerror(ctypes.get_errno())})")
+        if call(_SYS_SCHED_SETATTR, tid, attributes, 0) and (error := ctypes.get_errno()) != errno.ESRCH:
+            notes.append(f"{name} takes turns of the kernel's own length ({os.strerror(error)})")
     return tuple(notes)

@@ -1,6 +1,7 @@
 """Where frames are lost, and for want of what: from the counters of trials and nothing else.
 
-Between two places on a direction's way there is a queue. What has no room in it is lost for want of speed of whoever
+Between two places on a direction's way there is a queue. What has no room in it is lost for want of speed of
+whoever
 empties it: `s2 tx (to vnf0)` drops what vnf0 was too slow for.
 """
 
@@ -137,7 +138,9 @@ def _busy(component: str, trials: Sequence[TrialResult]) -> float | None:
     """Return the busiest thread's part of the time, its waits for its core included; idle polling is not work."""
     wall_s = sum(max((core.wall_s for core in trial.cores), default=0.0) for trial in trials)
     used: dict[str, float] = {}
-    for one in (thread for trial in trials for thread in trial.threads if component_of_thread(thread) == component):
+    for one in (
+        thread for trial in trials for thread in trial.threads if component_of_thread(thread) == component
+    ):
         worked_s = one.cpu_s if one.worked_s is None else one.worked_s
         used[one.name] = used.get(one.name, 0.0) + worked_s + one.run_delay_s
     return min(1.0, max(used.values()) / wall_s) if used and wall_s else None

@@ -21,8 +21,8 @@ class VNF:
 
     Attributes:
         function: what it does with a frame: `L2Fwd()`, `L3Fwd(10)`, `Firewall(10)`, `Signature()`, `Own(...)`.
-        engine: what does it: `kernel`, `numpy`, `testpmd`, `xdp`; `auto` takes the kernel where vNICs are interfaces,
-            numpy where they are rings in shared memory.
+        engine: what does it: `kernel`, `numpy`, `testpmd`, `xdp`; `auto` takes the kernel where vNICs are
+            interfaces, numpy where they are rings in shared memory.
         host: where it runs: `namespace`, `lxc` (a container) or `vm`.
         vnics: how many, in pairs. More than two split the load: frames take turns with the pairs (S16's S3).
         queues: queue pairs of each.

@@ -12,12 +12,22 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_nfv.plugin import fixtures, markers, options
-from pytest_nfv.plugin.fixtures import FIXTURES, deploy, frame_size, hosts, link, nfv_bench, testbed, vswitch
+from pytest_nfv.plugin.fixtures import (
+    FIXTURES,
+    deploy,
+    frame_size,
+    hosts,
+    link,
+    nfv_bench,
+    testbed,
+    vnf_host,
+    vswitch,
+)
 
 if TYPE_CHECKING:
     from pytest_nfv.plugin.settings import Settings
 
-__all__ = ["deploy", "frame_size", "hosts", "link", "nfv_bench", "testbed", "vswitch"]
+__all__ = ["deploy", "frame_size", "hosts", "link", "nfv_bench", "testbed", "vnf_host", "vswitch"]
 
 SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
 

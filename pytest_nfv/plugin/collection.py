@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def parametrise(metafunc: pytest.Metafunc, names: frozenset[str], settings: Settings) -> None:
-    """Give a test its testbeds, switches and, where it asks without a list of its own, frame sizes.
+    """Give a test its testbeds, switches, hosts of VNFs and, where it asks without a list of its own, frame sizes.
 
     Testbed and switch are session-scoped parameters, so that pytest's own ordering keeps tests of one switch
     together and redeployments few.
@@ -33,6 +33,8 @@ def parametrise(metafunc: pytest.Metafunc, names: frozenset[str], settings: Sett
         each = [settings.switches_of(testbed) for testbed in settings.testbeds]
         switches = list(dict.fromkeys(name for one in each for name in one))
         metafunc.parametrize("vswitch", switches, indirect=True, scope="session")
+    if "vnf_host" in names and not _parametrised(metafunc, "vnf_host"):
+        metafunc.parametrize("vnf_host", settings.vnf_hosts, indirect=True, scope="session")
     if "frame_size" in names and not _parametrised(metafunc, "frame_size"):
         sizes = settings.fallback_frame_sizes
         names_of = [size.name if isinstance(size, Mix) else str(size) for size in sizes]

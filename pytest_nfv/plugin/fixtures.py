@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_nfv.model.topology import VSwitch
     from pytest_nfv.units import Link
 
-FIXTURES = frozenset({"testbed", "nfv_bench", "hosts", "deploy", "vswitch", "frame_size", "link"})
+FIXTURES = frozenset({"testbed", "nfv_bench", "hosts", "deploy", "vswitch", "vnf_host", "frame_size", "link"})
 
 
 @pytest.fixture(scope="session")
@@ -60,6 +60,13 @@ def vswitch(request: pytest.FixtureRequest, testbed: Testbed) -> VSwitch:
             f"add {name} to vswitches in {testbed.source}",
         )
     return VSwitch(name)
+
+
+@pytest.fixture(scope="session")
+def vnf_host(request: pytest.FixtureRequest) -> str:
+    """Where a test's VNFs run, parametrised over what `--nfv-vnf-host` asks: `namespace`, `lxc` or `vm`."""
+    name: str = request.param
+    return name
 
 
 @pytest.fixture

@@ -51,6 +51,13 @@ OPTIONS = (
     Option("testbed", "FILE", "", "TOML file that declares more testbeds"),
     Option("vswitch", "NAME[,NAME]", "", "switches to test; default: those that the testbed lists", "list"),
     Option(
+        "vnf-host",
+        "NAME[,NAME]",
+        "namespace",
+        "where VNFs run, for tests that take vnf_host: namespace, lxc or vm",
+        "list",
+    ),
+    Option(
         "frame-size",
         "OCTETS[,OCTETS]",
         "",

@@ -14,6 +14,7 @@ from pytest_nfv.model.goal import SearchGoal
 from pytest_nfv.model.mix import Mix, sizes_of
 from pytest_nfv.model.simulation import Simulation
 from pytest_nfv.model.testbed import Testbed, built_in, load
+from pytest_nfv.model.vnf import HOSTS
 from pytest_nfv.plugin.options import OPTIONS, raw
 from pytest_nfv.search.table import search
 from pytest_nfv.units import Duration, Link, ratio
@@ -30,12 +31,14 @@ class Settings:
     Attributes:
         testbeds: those chosen, in order.
         vswitches: switches asked for; empty leaves it to each testbed.
+        vnf_hosts: where VNFs run, for tests that take it.
         frame_sizes: sizes, or mixes of them, asked for; empty leaves it to each test.
         command: option texts that differ from their defaults, for the record.
     """
 
     testbeds: tuple[Testbed, ...]
     vswitches: tuple[str, ...]
+    vnf_hosts: tuple[str, ...]
     frame_sizes: tuple[int | Mix, ...]
     goal: SearchGoal
     method: str
@@ -88,6 +91,7 @@ def settings(config: pytest.Config) -> Settings:
     return Settings(
         testbeds=testbeds,
         vswitches=read("vswitch", lambda text: _each(text, _switch)),
+        vnf_hosts=read("vnf-host", lambda text: _each(text, _vnf_host)),
         frame_sizes=read("frame-size", lambda text: _each(text, _frame_size)),
         goal=goal,
         method=read("search", _method),
@@ -104,6 +108,12 @@ def _each(text: str, parse: Callable[[str], T]) -> tuple[T, ...]:
     if text and not words:
         raise ConfigurationError("nothing is named; accepted: one name or more, separated by commas")
     return tuple(dict.fromkeys(parse(word) for word in words))
+
+
+def _vnf_host(text: str) -> str:
+    if text not in HOSTS:
+        raise ConfigurationError(f"{text!r}: accepted: {', '.join(HOSTS)}")
+    return text
 
 
 def _frame_size(text: str) -> int | Mix:

@@ -140,8 +140,12 @@ def _at_a_vnf(account: Account) -> list[str]:
     if found.busy is None:
         return [said]
     if found.short_of_time:
-        return [f"{said} It worked, or waited for its core, {percent(found.busy)} of the time: it needs more of a core."]
-    return [f"{said} It was busy {percent(found.busy)} of the time only: its queue is shorter than the load's bursts."]
+        return [
+            f"{said} It worked, or waited for its core, {percent(found.busy)} of the time: it needs more of one."
+        ]
+    return [
+        f"{said} It was busy {percent(found.busy)} of the time only: its queue is shorter than the load's bursts."
+    ]
 
 
 def _explained_by_machine(account: Account, device: DeviceCores) -> bool:

@@ -16,9 +16,10 @@ kernel's. So the kernel of the generator's namespace is done with a frame once t
 device's core paid for that: at 148.8 kpps both ways it was busy for 0.78 s of a second instead of 0.59 s, and a
 run of RCU callbacks after each tick let rings of 256 overflow.
 
-A port for a VNF is such a pair too, whose far end is in the VNF's namespace, and that has a thread of its own there: it
-takes in what the bridge sends. A virtual machine's is a tap interface, a port of the bridge itself; what it sends is
-forwarded by the thread that sends. Each segment is a bridge of its own.
+A port for a VNF is such a pair too, whose far end is in the VNF's namespace, and that has a thread of its own
+there: it takes in what the bridge sends. A virtual machine's is a tap interface, a port of the bridge itself; what
+it sends
+is forwarded by the thread that sends. Each segment is a bridge of its own.
 
 For applications each outer end is in a namespace of its own, `app0`, `app1`, and all is left as the kernel has it:
 the sender's own system call forwards the frame and delivers it to the receiver's socket.

@@ -14,14 +14,15 @@ from typing import Any
 import pytest
 
 from pytest_nfv.deployment.hops import waterfall
-from pytest_nfv.deployment.wiring import Chains
 from pytest_nfv.deployment.validity import COUNTER_SLACK_FRAMES
+from pytest_nfv.deployment.wiring import Chains
 from pytest_nfv.errors import CapabilityMissing
 from pytest_nfv.generators.builtin import Builtin
 from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.local import LocalHost
 from pytest_nfv.hosts.run_id import new_run_id
 from pytest_nfv.model.offer import FlowOffer, Offer
+from pytest_nfv.model.topology import P2P, VSwitch
 from pytest_nfv.model.trial import Direction
 from pytest_nfv.trafgen.engine import learning_frame
 from pytest_nfv.vswitches.testpmd import Testpmd

@@ -9,13 +9,13 @@ from scapy.layers.l2 import Ether
 
 from pytest_nfv import P2P, Mpps, PacketRate, Reference, SocketPair, VSwitch, kpps
 from pytest_nfv.deployment.hops import waterfall
-from pytest_nfv.deployment.wiring import Chains
 from pytest_nfv.deployment.plan import place
 from pytest_nfv.deployment.planning import Planner
 from pytest_nfv.deployment.runner import Load
 from pytest_nfv.deployment.system import SimulatedSystem
 from pytest_nfv.deployment.traffic import Defaults, Result, Traffic
 from pytest_nfv.deployment.validity import reasons_invalid
+from pytest_nfv.deployment.wiring import Chains
 from pytest_nfv.errors import ConfigurationError, InvalidMeasurement, UnitError
 from pytest_nfv.model.goal import SearchGoal
 from pytest_nfv.model.measurement import ForwardingRate, Subject, Throughput

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_nfv.errors import ConfigurationError
 from pytest_nfv.dpdk.argv import Need, argv
 from pytest_nfv.dpdk.settings import Settings
+from pytest_nfv.errors import ConfigurationError
 
 PEERS = ["02:6e:00:00:00:00", "02:6e:00:00:00:01"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_nfv.errors import DeploymentError
 from pytest_nfv.dpdk.stats import PortStats, addresses, busy_cycles, port_stats
+from pytest_nfv.errors import DeploymentError
 
 GREETING = """
 Interactive-mode selected

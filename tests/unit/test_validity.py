@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pytest_nfv.deployment.hops import waterfall
-from pytest_nfv.deployment.wiring import Chains
 from pytest_nfv.deployment.validity import reasons_disturbed, reasons_invalid
+from pytest_nfv.deployment.wiring import Chains
 from pytest_nfv.model.accounts import stolen_from_device_s
 from pytest_nfv.model.offer import Report
 from pytest_nfv.model.topology import P2P, VSwitch
