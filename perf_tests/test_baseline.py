@@ -32,7 +32,7 @@ def test_baseline(
         assert all((flow.corrupted, flow.duplicated) == (0, 0) for flow in trial.flows)
 
 
-@pytest.mark.line_rate
+@pytest.mark.throughput
 @pytest.mark.parametrize("function", [L3FWD, FIREWALL], ids=["L3Fwd", "Firewall"])
 def test_a_vnf_sustains_a_tenth_of_line_rate(
     deploy: Deploy, vswitch: VSwitch, vnf_host: str, link: Link, function: L3Fwd | Firewall

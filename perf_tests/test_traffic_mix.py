@@ -30,7 +30,7 @@ def test_data_centre_mix(deploy: Deploy, vswitch: VSwitch, vnf_host: str) -> Non
         assert all((flow.corrupted, flow.duplicated) == (0, 0) for flow in trial.flows)
 
 
-@pytest.mark.line_rate
+@pytest.mark.throughput
 def test_a_production_load_of_it_is_sustained(deploy: Deploy, vswitch: VSwitch, vnf_host: str, link: Link) -> None:
     """The paper's finding: what a production network asks, 10 % of its link, every dataplane provides.
 

@@ -1,0 +1,245 @@
+"""VNFs on real switches: alone, in chains, beside each other; every frame counted at every hop."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_nfv.deployment.deploy import Deployment
+from pytest_nfv.deployment.plan import place
+from pytest_nfv.deployment.system import DeployedSystem
+from pytest_nfv.deployment.traffic import Defaults, Result, Traffic
+from pytest_nfv.errors import CapabilityMissing, ConfigurationError, DeploymentError
+from pytest_nfv.hosts.lab import Lab
+from pytest_nfv.hosts.local import LocalHost
+from pytest_nfv.hosts.run_id import new_run_id
+from pytest_nfv.model.chain import PVP, Chain, Colocated
+from pytest_nfv.model.goal import SearchGoal
+from pytest_nfv.model.measurement import Gate
+from pytest_nfv.model.nf import Firewall, Function, L2Fwd, L3Fwd, Own, Signature
+from pytest_nfv.model.rules import Rule, RuleSet
+from pytest_nfv.model.testbed import built_in
+from pytest_nfv.model.topology import Topology, VSwitch
+from pytest_nfv.model.trial import TrialResult, TrialSpec
+from pytest_nfv.model.verdict import Verdict
+from pytest_nfv.model.vnf import VNF
+from pytest_nfv.units import PacketRate
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+EASY = PacketRate(2000.0)
+GOAL = SearchGoal(trial_duration_s=0.2, duration_sum_s=0.2)
+SWITCHES = ("linux-bridge", "ovs", "ovs-dpdk", "testpmd")
+Deploy = Callable[[Topology], Traffic]
+
+
+class Silent:
+    """An observer that shows nothing."""
+
+    def deploying(self, what: str) -> None: ...
+    def trial_started(self, spec: TrialSpec) -> None: ...
+    def trial_progress(self, spec: TrialSpec, elapsed_s: float, sent: int, received: int) -> None: ...
+    def trial_done(self, result: TrialResult) -> None: ...
+
+
+@pytest.fixture
+def lab() -> Iterator[Lab]:
+    run = new_run_id()
+    made = Lab(LocalHost(run), run)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def deployed(lab: Lab, lacks: Callable[[CapabilityMissing], None]) -> Iterator[Callable[[Topology], Deployment]]:
+    """Deploy on the embedded testbed; skip where the machine lacks something, which fails where it is required."""
+    standing: list[Deployment] = []
+
+    def deploy(topology: Topology) -> Deployment:
+        try:
+            placement = place(topology, built_in()["local"], sorted(os.sched_getaffinity(0)))
+            standing.append(Deployment(placement, lab))
+        except CapabilityMissing as missing:
+            lacks(missing)
+        return standing[-1]
+
+    try:
+        yield deploy
+    finally:
+        for deployment in reversed(standing):
+            deployment.close()
+
+
+@pytest.fixture
+def deploy(deployed: Callable[[Topology], Deployment]) -> Deploy:
+    measured: list[Result] = []
+
+    def traffic(topology: Topology) -> Traffic:
+        return Traffic(
+            DeployedSystem(deployed(topology)), Defaults(goal=GOAL, retry_invalid=20), Silent(), measured.append
+        )
+
+    return traffic
+
+
+def check_every_hop(gate: Gate, places: int) -> None:
+    """All frames passed every place, of which there are so many a direction."""
+    trial = gate.trials[-1]
+    assert gate.ruling.verdict is Verdict.PASS, str(gate)
+    for flow in trial.flows:
+        way = [hop for hop in trial.hops if hop.direction == flow.direction]
+        assert len(way) == places, [hop.place for hop in way]
+        assert {hop.frames for hop in way} == {flow.sent}, [(hop.place, hop.frames) for hop in way]
+
+
+@pytest.mark.parametrize("function", [L2Fwd(), L3Fwd(10), Firewall(10), Signature()], ids=str)
+@pytest.mark.parametrize("engine", ["kernel", "numpy", "testpmd", "xdp"])
+def test_every_engine_on_interfaces(deploy: Deploy, engine: str, function: Function) -> None:
+    topology = PVP("linux-bridge", VNF(function, engine=engine))
+    has_it = {
+        "kernel": (L2Fwd, L3Fwd, Firewall),
+        "numpy": (L2Fwd, L3Fwd, Firewall, Signature),
+        "testpmd": (L2Fwd,),
+        "xdp": (L2Fwd, L3Fwd),
+    }
+    if not isinstance(function, has_it[engine]):
+        with pytest.raises(ConfigurationError, match=f"engine {engine}: function .*: accepted: "):
+            deploy(topology)
+        return
+    check_every_hop(deploy(topology).sustains(EASY, frame_size=64), 7)
+
+
+@pytest.mark.parametrize("function", [L2Fwd(), L3Fwd(10), Firewall(10), Signature()], ids=str)
+def test_our_engine_on_vhost_user(deploy: Deploy, function: Function) -> None:
+    check_every_hop(deploy(PVP("ovs-dpdk", VNF(function))).sustains(EASY, frame_size=64), 7)
+
+
+@pytest.mark.parametrize("switch", SWITCHES)
+def test_a_chain_both_ways_on_every_switch(deploy: Deploy, switch: str) -> None:
+    vnfs = [VNF(Firewall(10)), VNF(L3Fwd(10)), VNF(L2Fwd())]
+    traffic = deploy(Chain(switch, vnfs, bidirectional=True))
+    check_every_hop(traffic.sustains(EASY, frame_size=128), 3 + 3 * 4)
+
+
+def test_a_chain_on_a_learning_switch_of_vlans(deploy: Deploy) -> None:
+    switch = VSwitch("ovs-dpdk", (("rules", "normal"),))
+    check_every_hop(deploy(Chain(switch, [VNF(L3Fwd(10)), VNF(L3Fwd(10))])).sustains(EASY, frame_size=64), 11)
+
+
+def test_testpmd_as_a_vnf_on_vhost_user(deploy: Deploy) -> None:
+    check_every_hop(deploy(PVP("ovs-dpdk", VNF(L2Fwd(), engine="testpmd"))).sustains(EASY, frame_size=64), 7)
+
+
+@pytest.mark.parametrize("switch", ["linux-bridge", "ovs-dpdk"])
+def test_three_beside_each_other(deploy: Deploy, switch: str) -> None:
+    gate = deploy(Colocated(PVP(switch, VNF(L3Fwd(10))), 3)).sustains(EASY, frame_size=64)
+    check_every_hop(gate, 7)
+    assert len(gate.trials[-1].flows) == 3
+
+
+@pytest.mark.parametrize("switch", ["linux-bridge", "ovs-dpdk"])
+def test_frames_take_turns_with_pairs_of_vnics(deploy: Deploy, switch: str) -> None:
+    gate = deploy(PVP(switch, VNF(L3Fwd(10), vnics=4))).sustains(EASY, frame_size=64)
+    assert gate.ruling.verdict is Verdict.PASS
+    trial = gate.trials[-1]
+    assert len(trial.flows) == 2  # a stream a pair
+    into = [hop for hop in trial.hops if hop.place == "vnf0 nic0 rx"]
+    assert [hop.frames for hop in into] == [trial.sent]
+    assert trial.flows[0].received == trial.flows[1].received
+
+
+@pytest.mark.parametrize("switch", ["linux-bridge", "ovs-dpdk"])
+@pytest.mark.parametrize("engine", ["auto", "testpmd"])
+def test_in_a_container(deploy: Deploy, switch: str, engine: str) -> None:
+    check_every_hop(deploy(PVP(switch, VNF(L2Fwd(), engine=engine, host="lxc"))).sustains(EASY, frame_size=64), 7)
+
+
+@pytest.mark.parametrize("switch", ["linux-bridge", "ovs-dpdk"])
+def test_in_a_virtual_machine(deploy: Deploy, switch: str) -> None:
+    traffic = deploy(PVP(switch, VNF(L3Fwd(10), host="vm")))
+    gate = traffic.sustains(PacketRate(500.0), frame_size=64)
+    check_every_hop(gate, 7)
+    assert any("vnf0 runs under TCG" in note for note in gate.subject.notes) or os.path.exists("/dev/kvm")
+
+
+SLOW = """
+import time
+
+
+def slow(batch):
+    until = time.perf_counter_ns() + 100_000 * len(batch.octets)
+    while time.perf_counter_ns() < until:
+        pass
+    return 1 - batch.nic
+"""
+
+
+def test_a_starved_vnf_is_named(deploy: Deploy, tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(SLOW)
+    traffic = deploy(Chain("ovs-dpdk", [VNF(L2Fwd()), VNF(Own("shop:slow", folder=str(tmp_path)))]))
+    assert not traffic.sustains(PacketRate(40_000.0), frame_size=64)
+    found = traffic.bottleneck()
+    assert found is not None
+    assert (found.component, found.cause) == ("vnf1", "no room"), str(found)
+    assert found.short_of_time, str(found)
+
+
+def test_a_dropping_rule_is_named(deploy: Deploy) -> None:
+    rules = RuleSet((Rule.to("drop", protocol="udp"), Rule("allow")))
+    traffic = deploy(Chain("linux-bridge", [VNF(L2Fwd()), VNF(Firewall(rules))]))
+    assert not traffic.sustains(EASY, frame_size=64)
+    found = traffic.bottleneck()
+    assert found is not None
+    assert (found.component, found.cause, found.place) == ("vnf1", "policy", "vnf1 nic1 tx"), str(found)
+    assert found.share == 1.0
+
+
+def test_a_tiny_ring_is_named(deploy: Deploy) -> None:
+    switch = VSwitch("ovs-dpdk", (("slots", "64"),))
+    traffic = deploy(PVP(switch, VNF(L2Fwd())))
+    assert not traffic.sustains(PacketRate(20_000.0), frame_size=64, burst=512)
+    found = traffic.bottleneck()
+    assert found is not None
+    assert found.cause == "no room", str(found)
+    assert not found.short_of_time, str(found)
+
+
+def test_a_slow_link_is_named(deployed: Callable[[Topology], Deployment], needs: Callable[[str], None]) -> None:
+    """The link from the switch to the second VNF is shaped to 1 Mb/s by the kernel (tc-tbf(8))."""
+    deployment = deployed(Chain("linux-bridge", [VNF(L2Fwd()), VNF(L2Fwd())]))
+    port = deployment.chains.port(deployment.chains.instances[1], 0)
+    device = deployment.switch.device_host
+    names = [
+        line.split(":")[1].strip().partition("@")[0]
+        for line in device.run(["ip", "-o", "link"]).stdout.splitlines()
+    ]
+    (link,) = [name for name in names if name.startswith(f"s{port}-")]
+    device.run(
+        ["tc", "qdisc", "add", "dev", link, "root", "tbf", "rate", "1mbit", "burst", "2000", "limit", "4000"]
+    )
+    traffic = Traffic(
+        DeployedSystem(deployment), Defaults(goal=GOAL, retry_invalid=20), Silent(), lambda result: None
+    )
+    assert not traffic.sustains(PacketRate(10_000.0), frame_size=64)
+    found = traffic.bottleneck()
+    assert found is not None
+    assert found.place == f"s{port} tx (to vnf1)", str(found)
+    assert not found.short_of_time, str(found)
+
+
+@pytest.mark.parametrize("switch", ["linux-bridge", "ovs-dpdk"])
+def test_a_vnf_that_dies_is_named(deployed: Callable[[Topology], Deployment], switch: str) -> None:
+    deployment = deployed(PVP(switch, VNF(L2Fwd(), engine="numpy")))
+    traffic = Traffic(DeployedSystem(deployment), Defaults(goal=GOAL), Silent(), lambda result: None)
+    assert traffic.sustains(EASY, frame_size=64)
+    for tid, name in deployment.threads().items():
+        if name.startswith("vnf0 python"):
+            os.kill(tid, signal.SIGKILL)
+    with pytest.raises(DeploymentError, match="vnf0"):
+        traffic.sustains(EASY, frame_size=64)
