@@ -22,7 +22,7 @@ from pytest_nfv.hosts.namespace import NamespaceHost
 from pytest_nfv.hosts.protocol import Completed, Process
 from pytest_nfv.hosts.run_id import RUN_VARIABLE
 from pytest_nfv.vnfs.lxc_config import ContainerConfig, Mount
-from pytest_nfv.vnfs.lxc_rootfs import READY, make_rootfs, static_busybox
+from pytest_nfv.vnfs.lxc_rootfs import PATH, READY, make_rootfs, static_busybox
 
 START_S = 20.0
 STOP_S = 2.0
@@ -106,7 +106,7 @@ class LxcVnf:
                 home / "rootfs",
                 busybox,
                 self._namespace.entry.net,
-                (f"{RUN_VARIABLE}={self._namespace.run_id}", "PATH=/bin"),
+                (f"{RUN_VARIABLE}={self._namespace.run_id}", f"PATH={PATH}"),
                 self._mounts,
                 self._memory_mib,
                 version,
@@ -114,18 +114,7 @@ class LxcVnf:
             (home / "config").write_text(config.text(), encoding="utf-8")
         except OSError as error:
             raise DeploymentError(f"{self.name}: cannot write {home}: {error.strerror}") from error
-        argv = [
-            "lxc-start",
-            "-F",
-            "-q",
-            *self._named(),
-            "-f",
-            str(home / "config"),
-            "-l",
-            "ERROR",
-            "-o",
-            "/dev/stderr",
-        ]
+        argv = ["lxc-start", "-F", *self._named(), "-f", str(home / "config"), "-l", "ERROR", "-o", "/dev/null"]
         self._container = self._local.start(argv, cores=self._cores)
         try:
             self._await_ready(self._container)
