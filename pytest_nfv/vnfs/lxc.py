@@ -21,6 +21,7 @@ from pytest_nfv.hosts.local import LocalHost
 from pytest_nfv.hosts.namespace import NamespaceHost
 from pytest_nfv.hosts.protocol import Completed, Process
 from pytest_nfv.hosts.run_id import RUN_VARIABLE
+from pytest_nfv.vnfs.lxc_attached import AttachedProcess
 from pytest_nfv.vnfs.lxc_config import ContainerConfig, Mount
 from pytest_nfv.vnfs.lxc_rootfs import PATH, READY, make_rootfs, static_busybox
 
@@ -195,7 +196,7 @@ class LxcVnf:
             CommandError: it could not be started.
             DeploymentError: the container has ended.
         """
-        return self._local.start(self._inside(argv), cores=cores or self._cores, env=env)
+        return AttachedProcess(self._local.start(self._inside(argv), cores=cores or self._cores, env=env))
 
     def read_text(self, path: str) -> str:
         """Return a small file's text as the network namespace shows it."""
