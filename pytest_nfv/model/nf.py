@@ -153,7 +153,7 @@ class Own:
 
     Attributes:
         function: `module:name`.
-        folder: where the module is, if not among the installed ones.
+        folder: where the module is, if not among the installed ones; seen from where the test runs.
     """
 
     kind: ClassVar[str] = "own"

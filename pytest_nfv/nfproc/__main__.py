@@ -167,10 +167,20 @@ class Service:
         self._ports = ()
 
 
+def _streams() -> tuple[int, int]:
+    """Return descriptors for the JSON lines; what a user's function prints goes to standard error instead."""
+    requests, answers = os.dup(sys.stdin.fileno()), os.dup(sys.stdout.fileno())
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, sys.stdin.fileno())
+    os.close(nothing)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return requests, answers
+
+
 def main() -> int:
     """Serve the standard streams."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    service = Service(Control(sys.stdin.fileno(), sys.stdout.fileno()))
+    service = Service(Control(*_streams()))
     try:
         service.serve()
     except Hangup:

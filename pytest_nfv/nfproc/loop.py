@@ -14,7 +14,7 @@ import numpy as np
 
 from pytest_nfv.model.nf import Drop
 from pytest_nfv.nfproc.batch import FRAMES_MAX, I8, MALFORMED, REASONS, ROW_OCTETS_MIN, Batch, Work
-from pytest_nfv.rings.forwarding import ForwardingPort
+from pytest_nfv.rings.forwarding import ForwardingPort, picked
 from pytest_nfv.rings.frames import I64
 from pytest_nfv.rings.port import U8, Arrived
 
@@ -127,13 +127,13 @@ class Loop:
 
     def _part(self, nic: int, ways: I8, frames: U8, octets: I64) -> None:
         """Let frames go different ways, of each way in their order."""
-        longest = max(int(octets.max()), ROW_OCTETS_MIN)
-        for way in range(MALFORMED - len(REASONS) + 1, len(self._ports)):
+        width = int(octets.max())
+        for way in range(int(ways.min()), len(self._ports)):
             rows = np.flatnonzero(ways == way)
             if len(rows) == len(ways):
                 self._go(nic, way, frames, octets)
             elif len(rows):
-                self._go(nic, way, frames[rows, :longest] if way >= 0 else frames[rows, :0], octets[rows])
+                self._go(nic, way, picked(frames, rows, width) if way >= 0 else frames[:0], octets[rows])
 
     def _go(self, nic: int, way: int, frames: U8, octets: I64) -> None:
         """Send frames by vNIC `way`, or count why they are dropped."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from traceback import walk_tb
 from typing import Any
 
 import numpy as np
@@ -27,15 +28,21 @@ def found(function: Own) -> Callable[[Batch], Any]:
     try:
         value: Any = getattr(import_module(module), name)
         value = value() if isinstance(value, type) else value
-    except Exception as error:  # whatever their module raises as it is imported is theirs to read
+    except (Exception, SystemExit) as error:  # whatever their module raises as it is imported is theirs to read
         raise ConfigurationError(
-            f"function {function.function!r}: {type(error).__name__}: {error}; accepted: module:name, in "
+            f"function {function.function!r}: {_told(error)}; accepted: module:name, in "
             f"{function.folder or 'an installed module'}"
         ) from error
     if not callable(value):
         raise ConfigurationError(f"function {function.function!r}: {type(value).__name__} cannot be called")
     made: Callable[[Batch], Any] = value
     return made
+
+
+def _told(error: BaseException) -> str:
+    """Return an error's kind, message, and the line that raised it."""
+    *_, (frame, line) = walk_tb(error.__traceback__)
+    return f"{type(error).__name__}: {error} ({frame.f_code.co_filename}, line {line})"
 
 
 class Checked:
@@ -60,10 +67,12 @@ class Checked:
         Raises:
             GeneratorError: it raised, or returned something else than ways.
         """
+        octets = batch.octets.view()
+        octets.flags.writeable = False  # they are the ring's own
         try:
-            ways: Any = self._call(batch)
-        except Exception as error:  # theirs, whatever it is: told with its kind and message
-            raise GeneratorError(f"function {self._name}: {type(error).__name__}: {error}") from error
+            ways: Any = self._call(Batch(batch.nic, batch.frames, octets))
+        except (Exception, SystemExit) as error:  # theirs, whatever it is
+            raise GeneratorError(f"function {self._name}: {_told(error)}") from error
         if isinstance(ways, int | np.integer) and not isinstance(ways, bool):
             self._check(int(ways), int(ways))
             return int(ways)

@@ -21,8 +21,9 @@ from pytest_nfv.hosts.local import LocalHost
 from pytest_nfv.hosts.namespace import NamespaceHost
 from pytest_nfv.hosts.protocol import Completed, Process
 from pytest_nfv.hosts.run_id import RUN_VARIABLE
+from pytest_nfv.vnfs.lxc_attached import AttachedProcess
 from pytest_nfv.vnfs.lxc_config import ContainerConfig, Mount
-from pytest_nfv.vnfs.lxc_rootfs import READY, make_rootfs, static_busybox
+from pytest_nfv.vnfs.lxc_rootfs import PATH, READY, make_rootfs, static_busybox
 
 START_S = 20.0
 STOP_S = 2.0
@@ -106,7 +107,7 @@ class LxcVnf:
                 home / "rootfs",
                 busybox,
                 self._namespace.entry.net,
-                (f"{RUN_VARIABLE}={self._namespace.run_id}", "PATH=/bin"),
+                (f"{RUN_VARIABLE}={self._namespace.run_id}", f"PATH={PATH}"),
                 self._mounts,
                 self._memory_mib,
                 version,
@@ -114,18 +115,7 @@ class LxcVnf:
             (home / "config").write_text(config.text(), encoding="utf-8")
         except OSError as error:
             raise DeploymentError(f"{self.name}: cannot write {home}: {error.strerror}") from error
-        argv = [
-            "lxc-start",
-            "-F",
-            "-q",
-            *self._named(),
-            "-f",
-            str(home / "config"),
-            "-l",
-            "ERROR",
-            "-o",
-            "/dev/stderr",
-        ]
+        argv = ["lxc-start", "-F", *self._named(), "-f", str(home / "config"), "-l", "ERROR", "-o", "/dev/null"]
         self._container = self._local.start(argv, cores=self._cores)
         try:
             self._await_ready(self._container)
@@ -206,7 +196,7 @@ class LxcVnf:
             CommandError: it could not be started.
             DeploymentError: the container has ended.
         """
-        return self._local.start(self._inside(argv), cores=cores or self._cores, env=env)
+        return AttachedProcess(self._local.start(self._inside(argv), cores=cores or self._cores, env=env))
 
     def read_text(self, path: str) -> str:
         """Return a small file's text as the network namespace shows it."""

@@ -9,26 +9,37 @@ from pathlib import Path
 from pytest_nfv.errors import ConfigurationError
 from pytest_nfv.vnfs.lxc_rootfs import INIT
 
-_UNSAFE = set(" \t\n\\")
+_UNSAFE = str.maketrans({" ": r"\040", "\t": r"\011", "\\": r"\134"})  # as fstab(5) writes them
 _MEMORY = {1: "lxc.cgroup.memory.limit_in_bytes", 2: "lxc.cgroup2.memory.max"}
 
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A directory of the machine that a container sees at the same path.
+    """A directory or file of the machine that a container sees at the same path.
 
     Attributes:
-        path: absolute; writable: whether it may be written to.
+        path: absolute; a link is seen as what it leads to.
+        writable: whether it may be written to.
     """
 
     path: Path
     writable: bool = False
 
     def __post_init__(self) -> None:
-        if not self.path.is_absolute() or set(str(self.path)) & _UNSAFE or not self.path.is_dir():
+        if not self.path.is_absolute() or "\n" in str(self.path) or not self.path.exists():
             raise ConfigurationError(
-                f"mount {str(self.path)!r}: accepted: the absolute path of a directory, with no space in it"
+                f"mount {str(self.path)!r}: accepted: the absolute path of a directory or file that is there"
             )
+
+    def entry(self) -> str:
+        """Return it as fstab(5) has it, its target below the container's root."""
+        options = [
+            "bind",
+            *(() if self.writable else ("ro",)),
+            f"create={'dir' if self.path.is_dir() else 'file'}",
+        ]
+        path = str(self.path).translate(_UNSAFE)
+        return f"{path} {path.lstrip('/')} none {','.join(options)} 0 0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +47,11 @@ class ContainerConfig:
     """One container.
 
     Attributes:
-        name: also that of its control groups; short: its host name.
+        name: its control groups' names begin with it; short: its host name.
         rootfs: its root file system; busybox: what is mounted into it.
         net: the network namespace that it is in.
         environment: of its init, `NAME=value` each.
-        mounts: directories of the machine.
+        mounts: what it sees of the machine.
         memory_mib: limit in MiB, 0 for none; hierarchy: version of the control groups that limit it.
     """
 
@@ -63,7 +74,7 @@ class ContainerConfig:
         yield "lxc.rootfs.path", f"dir:{self.rootfs}"
         yield "lxc.init.cmd", f"/bin/sh /{INIT}"
         yield "lxc.namespace.share.net", self.net  # its interfaces are made there before it starts
-        yield "lxc.cgroup.dir.container", self.name
+        yield "lxc.cgroup.dir.container", f"{self.name}.container"  # LXC wants to be who makes it
         yield "lxc.cgroup.dir.monitor", f"{self.name}.monitor"
         yield "lxc.apparmor.profile", "unconfined"
         yield "lxc.console.path", "none"  # its console is the standard streams of lxc-start
@@ -71,9 +82,9 @@ class ContainerConfig:
         yield "lxc.autodev", "1"
         yield "lxc.mount.auto", "proc:rw sys:rw"
         yield "lxc.mount.entry", f"{self.busybox} bin/busybox none bind,ro 0 0"
-        for mount in self.mounts:
-            options = "bind" if mount.writable else "bind,ro"
-            yield "lxc.mount.entry", f"{mount.path} {str(mount.path).lstrip('/')} none {options},create=dir 0 0"
+        # What lies within another is mounted after it, or it would be hidden.
+        for mount in sorted(self.mounts, key=lambda one: one.path.parts):
+            yield "lxc.mount.entry", mount.entry()
         for variable in self.environment:
             yield "lxc.environment", variable
         if self.memory_mib:

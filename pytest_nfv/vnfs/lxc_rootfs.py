@@ -12,6 +12,7 @@ from pytest_nfv.errors import CapabilityMissing
 
 READY = "pytest-nfv: ready"
 INIT = "etc/init"
+PATH = "/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"  # BusyBox, then programs that are mounted in
 _FOLDERS = ("bin", "dev", "etc", "proc", "run", "sys", "tmp", "usr")
 _PT_INTERP = 3
 # Ends when the run's end of its input does, whatever ended the run.

@@ -5,6 +5,7 @@ Run against memif and vhost-user ports of this package, on Linux 6.18.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from pytest_nfv.errors import CapabilityMissing, ConfigurationError, DeploymentE
 from pytest_nfv.hosts.lines import JsonLines, LinesBroken
 from pytest_nfv.hosts.polling import prefer_group, threads_below
 from pytest_nfv.hosts.protocol import Host, Process
-from pytest_nfv.model.nf import Drop, Function, to_json
+from pytest_nfv.model.nf import Drop, Function, Own, to_json
 from pytest_nfv.model.offer import PortSpec
 
 ANSWER_S = 20.0  # to start, and to open ports; slow machines import slowly
@@ -133,6 +134,8 @@ class NumpyEngine:
             DeploymentError: a port's peer is gone.
         """
         chosen = {} if batch is None else {"batch": batch}
+        if isinstance(function, Own) and function.folder:
+            function = Own(function.function, os.path.abspath(function.folder))  # its process runs elsewhere
         self._ask("running", op="run", function=to_json(function), share=share, **chosen)
 
     def counters(self) -> Counters:

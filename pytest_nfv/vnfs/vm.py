@@ -49,7 +49,8 @@ START_S = 60.0
 RUN_S = 30.0
 LINKS_S = 10.0
 _TAP = str(tap.__file__)
-_LINES_TOLD = 40  # a panic's message stands above its trace
+_LINES_TOLD = 20
+_PANIC = "Kernel panic"
 _INTERFACES = 'for one in /sys/class/net/*; do echo "${one##*/} $(cat "$one/address")"; done\n'
 
 
@@ -136,6 +137,7 @@ class VirtualMachine:
         process = self._process = self._host.start(argv(self._machine, accelerator, places), cores=cores)
         prefer_group(process.pid)
         self._console = Tail(process.stdout)
+        prefer_session(process.pid)  # before it boots: beside a switch that polls it would get no time
         self.release = self._channel.await_ready(START_S, self._ended)
         self.accelerator = accelerator
         self._name_interfaces()
@@ -180,7 +182,6 @@ class VirtualMachine:
                     os.sched_setaffinity(thread, {core})
             except OSError as error:
                 notes.append(f"{self.name}: vCPU {number} is not pinned to core {core} ({error.strerror})")
-        prefer_session(self._process.pid)
         return [*notes, *prefer(threads_of(self._process.pid))]
 
     def run(
@@ -214,7 +215,7 @@ class VirtualMachine:
         for step in steps(function, self._machine.mtu):
             self.run(step.argv, stdin=step.stdin)
         self._function = function
-        # A kernel takes up to a second over a link that has come up; frames that come earlier are dropped.
+        # Frames that come before a port of the bridge forwards are dropped.
         deadline = time.monotonic() + LINKS_S
         while waiting := not_ready(self.run(LINKS.argv).stdout):
             if time.monotonic() >= deadline:
@@ -266,7 +267,7 @@ class VirtualMachine:
         if status is None:
             return ""
         told = self._console.text(ended=True) if self._console else ""
-        panic = next((line for line in told.splitlines() if "Kernel panic" in line), "")
+        panic = next((line for line in told.splitlines() if _PANIC in line), "")
         if panic:
             return f"its guest is gone: {panic.partition('] ')[2].strip() or panic.strip()}"
         return f"QEMU was ended by signal {-status}" if status < 0 else f"QEMU ended with exit status {status}"
@@ -275,7 +276,10 @@ class VirtualMachine:
         if self._process is None or self._console is None:
             return ""
         said = self._process.stderr_tail() + self._console.text(ended=self._process.poll() is not None)
-        lines = [line.rstrip() for line in said.splitlines() if line.strip()][-_LINES_TOLD:]
+        lines = [line.rstrip() for line in said.splitlines() if line.strip()]
+        panic = next((at for at, line in enumerate(lines) if _PANIC in line), None)
+        # What led to a panic stands above it, and a trace as long as it likes below.
+        lines = lines[-_LINES_TOLD:] if panic is None else lines[max(0, panic - _LINES_TOLD) :][: 2 * _LINES_TOLD]
         return "\n" + "\n".join(lines) if lines else ""
 
     def stop(self) -> None:

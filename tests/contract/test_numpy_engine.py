@@ -139,6 +139,40 @@ def test_a_users_function_is_found_in_its_folder(engine: NumpyEngine, wired: Wir
     assert wired.take(0, 1) == [bytes([9] * 6) + FRAME[6:]]
 
 
+def test_the_function_that_the_docs_show_runs(
+    engine: NumpyEngine, wired: Wired, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "vnfs.md").read_text(encoding="utf-8")
+    code = text.partition("```python\n# shop.py\n")[2].partition("```")[0]
+    assert "def only_odd_ports" in code
+    (tmp_path / "examples").mkdir()
+    (tmp_path / "examples" / "shop.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    engine.run(Own("shop:only_odd_ports", folder="examples"))
+    even = FRAME[:36] + b"\x00\x08" + FRAME[38:]
+    wired.put(0, FRAME, even, FRAME)  # to port 7, 8 and 7
+    marked = FRAME[:15] + bytes([46 << 2]) + FRAME[16:]
+    assert wired.take(1, 2) == [marked, marked]
+    assert engine.stop().nics[0].dropped[Drop.POLICY] == 1
+
+
+def test_a_users_function_may_print_and_ends_nothing_but_its_run(
+    engine: NumpyEngine, wired: Wired, tmp_path: Path
+) -> None:
+    code = "print('imported')\ndef talk(batch):\n    print('seen', len(batch.frames))\n    return 1 - batch.nic\n"
+    code += "def leave(batch):\n    raise SystemExit(3)\ndef write(batch):\n    batch.octets[:] = 1\n"
+    (tmp_path / "nfv_test_talk.py").write_text(code)
+    engine.run(Own("nfv_test_talk:talk", str(tmp_path)))
+    wired.put(0, FRAME)
+    assert wired.take(1, 1) == [FRAME]
+    assert engine.stop().nics[1].sent == 1
+    for name, says in (("leave", r"SystemExit: 3 \(.*nfv_test_talk.py, line 6\)"), ("write", "read-only")):
+        engine.run(Own(f"nfv_test_talk:{name}", str(tmp_path)))
+        wired.put(0, FRAME)
+        with pytest.raises(DeploymentError, match=says):
+            counters_when(engine, 2)
+
+
 def test_a_run_that_broke_says_why(engine: NumpyEngine, wired: Wired, tmp_path: Path) -> None:
     (tmp_path / "nfv_test_broken.py").write_text("def broken(batch):\n    return 1 // 0\n")
     engine.run(Own("nfv_test_broken:broken", str(tmp_path)))

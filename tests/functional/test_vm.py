@@ -20,27 +20,32 @@ from pytest_nfv.errors import CapabilityMissing, CommandError, ConfigurationErro
 from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.local import LocalHost
 from pytest_nfv.hosts.namespace import NamespaceHost
+from pytest_nfv.hosts.protocol import Host
 from pytest_nfv.hosts.run_id import RUN_VARIABLE, new_run_id
 from pytest_nfv.model.nf import Drop, Firewall, Function, L2Fwd, L3Fwd
 from pytest_nfv.model.nf_oracle import process
 from pytest_nfv.model.offer import PortSpec
 from pytest_nfv.model.routes import Route, RouteTable
 from pytest_nfv.model.rules import Rule, RuleSet
+from pytest_nfv.rings.vhost_user import VhostUserPort
 from pytest_nfv.rings.vhost_user_backend import VhostUserBackendPort
 from pytest_nfv.vnfs import vm_image, vm_kvm
 from pytest_nfv.vnfs.vm import VirtualMachine
 from pytest_nfv.vnfs.vm_kernel import Kernel
 from pytest_nfv.vnfs.vm_needs import guest_kernel
 from pytest_nfv.vnfs.vm_settings import Machine, Tap, VhostUser
+from pytest_nfv.vswitches.linux_bridge import LinuxBridge
+from pytest_nfv.vswitches.ovs_dpdk import OvsDpdk
+from pytest_nfv.vswitches.protocol import Vnic, Wiring
 from tests.functional.conftest import wait_for
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
 NICS = ("02:6e:66:00:00:00", "02:6e:66:00:00:01")
 STATIONS = ("02:6e:66:00:01:00", "02:6e:66:00:01:01")
-DEADLINE_S = 30.0
+DEADLINE_S = 10.0
 
-# Sends frames into taps in turn; prints what came out of them, until as many did as are asked for.
+# Sends frames into interfaces; prints what came out of them, until as many did as are asked for.
 EXCHANGE = """
 import json, select, socket, sys, time
 asked = json.load(sys.stdin)
@@ -117,9 +122,11 @@ def core() -> int:
     return min(os.sched_getaffinity(0))
 
 
-def exchanged(host: NamespaceHost, frames: Sequence[tuple[int, bytes]], wanted: int) -> list[tuple[int, bytes]]:
+def exchanged(
+    host: Host, frames: Sequence[tuple[int, bytes]], wanted: int, interfaces: Sequence[str] = ("t0", "t1")
+) -> list[tuple[int, bytes]]:
     asked = {
-        "taps": ["t0", "t1"],
+        "taps": list(interfaces),
         "frames": [(nic, frame.hex()) for nic, frame in frames],
         "wanted": wanted,
         "within_s": DEADLINE_S,
@@ -228,6 +235,29 @@ def test_a_guests_kernel_does_what_the_oracle_says(lab: Lab, made: Made, kernel:
         guest.run(["true"])
 
 
+Port = VhostUserBackendPort | VhostUserPort
+
+
+def passes(into: Port, out: Port, frame: bytes) -> None:
+    """Send eight numbered frames into a port; they come out of the other, in order."""
+    into.prepare(np.frombuffer(frame, np.uint8)[np.newaxis])
+    out.expect(len(frame))
+    words = into.reserve(8)
+    words[:, 0] = range(8)
+    assert into.commit(8) == (8, 0)
+    came: list[bytes] = []
+
+    def look() -> bool:
+        if arrived := out.receive(64):
+            came.extend(arrived.frames[n, : arrived.octets[n]].tobytes() for n in range(len(arrived.octets)))
+            out.release()
+        return len(came) >= 8
+
+    wait_for(look, "eight frames through the guest")
+    assert [one[:-16] for one in came] == [frame[:-16]] * 8
+    assert [int.from_bytes(one[-16:-8], "little") for one in came] == list(range(8))
+
+
 def test_a_guest_forwards_between_vhost_user_ports(lab: Lab, made: Made, kernel: Kernel) -> None:
     sockets = [str(lab.directory / f"v{port}") for port in (0, 1)]
     ports = VhostUserBackendPort.open_all(
@@ -241,31 +271,107 @@ def test_a_guest_forwards_between_vhost_user_ports(lab: Lab, made: Made, kernel:
     try:
         guest.start([core()], kernel)
         guest.forward(L2Fwd())
-        frame = udp(0)
-        for into, out in ((ports[0], ports[1]), (ports[1], ports[0])):
-            into.prepare(np.frombuffer(frame, np.uint8)[np.newaxis])
-            out.expect(len(frame))
-            words = into.reserve(8)
-            words[:, 0] = range(8)
-            assert into.commit(8) == (8, 0)
-            came: list[bytes] = []
-
-            def look(port: VhostUserBackendPort = out, came: list[bytes] = came) -> bool:
-                if arrived := port.receive(64):
-                    came.extend(
-                        arrived.frames[n, : arrived.octets[n]].tobytes() for n in range(len(arrived.octets))
-                    )
-                    port.release()
-                return len(came) >= 8
-
-            wait_for(look, "eight frames through the guest")
-            assert [one[:-16] for one in came] == [frame[:-16]] * 8
-            assert [int.from_bytes(one[-16:-8], "little") for one in came] == list(range(8))
+        passes(ports[0], ports[1], udp(0))
+        passes(ports[1], ports[0], udp(1))
         assert [nic.rx_frames for nic in guest.nic_counters()] == [8, 8]
     finally:
         guest.stop()
         for port in ports:
             port.close()
+
+
+def test_a_guest_forwards_behind_ovs_with_dpdk(
+    lab: Lab, made: Made, kernel: Kernel, needs: Callable[[str], None]
+) -> None:
+    needs("ovs-dpdk")
+    node = lab.namespace("vnf")
+    vnics = tuple(Vnic("vm0", number, node, address) for number, address in enumerate(NICS))
+    switch = OvsDpdk(lab, {})
+    ports: tuple[VhostUserPort, ...] = ()
+    try:
+        specs = switch.start(2, 1500, [core()], Wiring(vnics, ((0, 2), (1, 3))))
+        nics = tuple(VhostUser(spec.parameters["socket"], spec.address, "server", slots=256) for spec in specs[2:])
+        guest = made(Machine(nics, accelerator="tcg"))
+        guest.start([core()], kernel)
+        guest.forward(L2Fwd())
+        ports = VhostUserPort.open_all(specs[:2])
+        wait_for(lambda: len(switch.threads()) > 0 and connected(switch), "all ports of OVS connected")
+        passes(ports[0], ports[1], udp(0))
+        passes(ports[1], ports[0], udp(1))
+        assert [(nic.rx_frames, nic.tx_frames) for nic in guest.nic_counters()] == [(8, 8), (8, 8)]
+    finally:
+        for port in ports:
+            port.close()
+        switch.stop()
+
+
+def connected(switch: OvsDpdk) -> bool:
+    try:
+        return len(switch.counters()) > 0
+    except DeploymentError:
+        return False
+
+
+def test_a_guest_forwards_behind_a_bridge(lab: Lab, made: Made, kernel: Kernel) -> None:
+    vnics = tuple(
+        Vnic("vm0", number, lab.namespace("vnf"), address, tap=True) for number, address in enumerate(NICS)
+    )
+    switch = LinuxBridge(lab, {})
+    try:
+        specs = switch.start(2, 1500, [core()], Wiring(vnics, ((0, 2), (1, 3))))
+        taps = tuple(Tap(spec.parameters["interface"], spec.address) for spec in specs[2:])
+        host = switch.device_host
+        assert isinstance(host, NamespaceHost)
+        guest = made(Machine(taps, accelerator="tcg"), host=host)
+        guest.start([core()], kernel)
+        guest.forward(L2Fwd())
+        frames = [
+            (nic, udp(number, at)) for number in range(20) for nic, at in ((0, "198.18.0.1"), (1, "198.19.0.1"))
+        ]
+        frames = [
+            (nic, b"\x02\0\0\0\0" + bytes([nic]) + frame[6:11] + bytes([0x10 + nic]) + frame[12:])
+            for nic, frame in frames
+        ]
+        interfaces = [spec.parameters["interface"] for spec in specs[:2]]
+        came = exchanged(switch.generator_host, frames, len(frames), interfaces)
+        assert sorted(came) == sorted((1 - nic, frame) for nic, frame in frames)
+    finally:
+        switch.stop()
+
+
+def test_a_guest_has_several_vnics_queues_and_processors(lab: Lab, made: Made, kernel: Kernel) -> None:
+    taps = tuple(Tap(f"t{number}", f"02:6e:66:00:00:{number:02x}", queues=2) for number in range(4))
+    guest = made(Machine(taps, vcpus=2, memory_mib=512, accelerator="tcg"), host=lab.namespace("dut"))
+    guest.start([core()], kernel)
+    names = ["rx-0", "rx-1", "tx-0", "tx-1"]
+    for number in range(4):
+        assert sorted(guest.run(["ls", f"/sys/class/net/nic{number}/queues"]).stdout.split()) == names
+    assert [nic.name for nic in guest.nic_counters()] == ["nic0", "nic1", "nic2", "nic3"]
+    with pytest.raises(ConfigurationError, match="between 4 vNICs: accepted: 2"):
+        guest.forward(L2Fwd())
+
+
+def test_qemu_that_dies_is_told_and_leaves_nothing(lab: Lab, made: Made, kernel: Kernel) -> None:
+    guest = made(Machine((Tap("t0", NICS[0]), Tap("t1", NICS[1])), accelerator="tcg"), host=lab.namespace("dut"))
+    guest.start([core()], kernel)
+    guest.forward(L2Fwd())
+    os.kill(guest.processors()[0], signal.SIGKILL)
+    with pytest.raises(DeploymentError, match="vm0: QEMU was ended by signal 9"):
+        guest.nic_counters()
+    with pytest.raises(DeploymentError, match="vm0: QEMU was ended by signal 9"):
+        guest.check()
+
+
+def test_kvm_is_asked_for_where_it_runs_no_guests(lab: Lab, made: Made, kernel: Kernel) -> None:
+    why = vm_kvm.kvm(lab.host, lab.directory)
+    if not why:
+        pytest.skip("KVM runs guests here")
+    with pytest.raises(CapabilityMissing, match="kvm: "):
+        made(Machine((), accelerator="kvm")).start([core()], kernel)
+    guest = made(Machine((), memory_mib=128))
+    guest.start([core()], kernel)
+    assert guest.accelerator == "tcg"
+    assert guest.notes[0] == f"vm0 runs under TCG: QEMU translates its instructions, as {why}"
 
 
 def test_a_panic_is_told_with_the_consoles_last_lines(made: Made, kernel: Kernel) -> None:

@@ -252,8 +252,11 @@ def test_commands_in_a_container_talk_fail_and_stop(container: LxcVnf) -> None:
     with pytest.raises(CommandError, match="exit status 127"):
         container.run(["/nonexistent/vnf"])
     sleeper = container.start(["sleep", "601"])
-    sleeper.stop(0.3)
-    until(lambda: "601" not in container.run(["ps"]).stdout)
+    assert sleeper.stop(0.3) == 128 + signal.SIGTERM
+    stubborn = container.start(["sh", "-c", "trap '' TERM; echo stubborn; while :; do sleep 9; done"])
+    assert stubborn.stdout.readline() == "stubborn\n"
+    assert stubborn.stop(0.3) == 128 + signal.SIGKILL
+    assert "stubborn" not in container.run(["ps"]).stdout
 
 
 def test_a_container_that_exits_is_told_with_its_console(container: LxcVnf) -> None:
@@ -315,7 +318,7 @@ def test_nothing_is_left_after_kill_9(
     assert holder.stdout is not None
     assert select.select([holder.stdout], [], [], DEADLINE_S)[0]
     agent = json.loads(holder.stdout.readline())["agent"]
-    assert sleepers(run_id)
+    until(lambda: bool(sleepers(run_id)))  # for a moment a command that begins shows no environment
     assert cgroups.groups_of(run_id)
     if agent_too:
         os.kill(agent, signal.SIGKILL)
