@@ -17,6 +17,7 @@ from pytest_nfv.vnfs.vm_settings import Accelerator
 
 DEVICE = Path("/dev/kvm")
 DEADLINE_S = 5.0
+REMEDY = "use a machine whose processors, or hypervisor, let KVM run guests; TCG needs no KVM"
 _ROM_OCTETS = 65_536  # seen below 4 GiB, and below 1 MiB, at 0xF0000
 _RESET_VECTOR = 0xFFF0
 _EXIT_PORT = 0xF4
