@@ -5,12 +5,15 @@ from __future__ import annotations
 from importlib import import_module
 
 _PROBES = "pytest_nfv.deployment.vnf_probes"
+_VM_PROBES = "pytest_nfv.deployment.vm_probes"
 CAPABILITIES: dict[str, tuple[str, str]] = {
     "nftables": ("the function `Firewall` by the engine `kernel`", f"{_PROBES}:nftables"),
     "xdp": ("the engine `xdp`", f"{_PROBES}:xdp"),
     "namespace": ("VNFs in PID and mount namespaces", f"{_PROBES}:namespace"),
     "lxc": ("VNFs in LXC containers", f"{_PROBES}:lxc"),
     "memory-limit": ("VNFs with a memory limit", f"{_PROBES}:memory_limit"),
+    "vm": ("VNFs in virtual machines, by TCG where KVM runs none", f"{_VM_PROBES}:vm"),
+    "kvm": ("virtual machines by KVM", f"{_VM_PROBES}:kvm"),
 }
 """Capability to its meaning, and the function that tries it and returns what was found."""
 

@@ -70,7 +70,8 @@ class Agent:
         """Kill the run's processes and remove what was made, in reverse; return what went wrong with that."""
         trouble = []
         remains.kill_processes(self._run_id, spare=(os.getppid(),))
-        for role in reversed(tuple(self._spaces)):
+        # That with the most links first: a switch's, and the far ends of all of them go at once.
+        for role in sorted(reversed(self._spaces), key=lambda one: -len(self._spaces[one].links)):
             try:
                 self._remove(role)
             except (DeploymentError, OSError) as error:

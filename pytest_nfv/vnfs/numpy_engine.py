@@ -1,6 +1,7 @@
 """The numpy engine: `pytest_nfv.nfproc` as a pinned process on a host, driven by JSON lines.
 
-Run against memif and vhost-user ports of this package, on Linux 6.18.
+Run against this package's memif, vhost-user, AF_XDP and AF_PACKET ports, and testpmd's vhost ports (DPDK 22.11),
+on Linux 6.18.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from pytest_nfv.vnfs.vm_settings import Accelerator
 
 DEVICE = Path("/dev/kvm")
 DEADLINE_S = 5.0
+REMEDY = "use a machine whose processors, or hypervisor, let KVM run guests; TCG needs no KVM"
 _ROM_OCTETS = 65_536  # seen below 4 GiB, and below 1 MiB, at 0xF0000
 _RESET_VECTOR = 0xFFF0
 _EXIT_PORT = 0xF4
@@ -85,8 +86,10 @@ def runs_guests(host: Host, accelerator: Accelerator, directory: Path) -> str:
         path.unlink(missing_ok=True)
     if done.status == _STATUS:
         return ""
-    last = done.stderr.strip().splitlines()[-2:] or ["it says nothing"]
-    return f"it ended with exit status {done.status}: {'; '.join(last)}"
+    lines = done.stderr.strip().splitlines() or ["it says nothing"]
+    said = next((line for line in lines if "error" in line), lines[-1])
+    how = f"signal {-done.status}" if done.status < 0 else f"exit status {done.status}"
+    return f"it ended by {how}: {said}"
 
 
 def _argv(accelerator: Accelerator, path: Path) -> list[str]:

@@ -27,7 +27,7 @@ class Tap:
     """A vNIC behind a tap interface of the host.
 
     Attributes:
-        interface: the tap, which is there already, in the network namespace that QEMU runs in.
+        interface: the tap, in the network namespace that QEMU runs in; made where it is not there yet.
         address: the vNIC's MAC address, in lower case.
         queues: queue pairs; the tap needs as many.
     """

@@ -77,7 +77,7 @@ lab = Lab(LocalHost(run), run)
 machine = Machine((Tap("t0", "02:6e:66:00:00:00"),), accelerator="tcg")
 guest = VirtualMachine(lab, machine, host=lab.namespace("dut"))
 guest.start([0])
-print(lab._agent.pid, flush=True)
+print(guest._process.pid, flush=True)
 sys.stdin.read()
 """
 
@@ -404,6 +404,12 @@ def test_what_qemu_refuses_is_told_in_its_words(lab: Lab, kernel: Kernel, tmp_pa
     nobody = VhostUser(str(tmp_path / "nobody"), NICS[0])
     with pytest.raises(DeploymentError, match=r"(?s)vm0: QEMU ended with exit status 1.*nobody"):
         VirtualMachine(lab, Machine((nobody,), accelerator="tcg")).start([core()], kernel)
+    gone = Kernel(kernel.release, tmp_path / "vmlinuz", kernel.modules)
+    with pytest.raises(DeploymentError, match=r"(?s)vm0: QEMU ended with exit status 1.*vmlinuz"):
+        VirtualMachine(lab, Machine((), accelerator="tcg")).start([core()], gone)
+    gone = Kernel(kernel.release, kernel.image, tmp_path)
+    with pytest.raises(CapabilityMissing, match=r"has no modules\.builtin"):
+        VirtualMachine(lab, Machine((), accelerator="tcg")).start([core()], gone)
     with pytest.raises(ConfigurationError, match="tap t0: accepted: with a network namespace"):
         VirtualMachine(lab, Machine((Tap("t0", NICS[0]),)))
 
@@ -418,7 +424,9 @@ def test_kill_9_leaves_nothing(kernel: Kernel) -> None:
         [sys.executable, "-c", HOLDER, run], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert holder.stdout is not None
-    assert holder.stdout.readline(), "the guest did not start"
+    qemu = holder.stdout.readline().strip()
+    assert qemu, "the guest did not start"
+    assert f"PPid:\t{holder.pid}\n" in Path("/proc", qemu, "status").read_text()
 
     def machines() -> list[str]:
         found = []

@@ -184,7 +184,7 @@ def test_kvm_is_believed_only_where_a_guest_ran(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "kvm").unlink()
     device.touch()
     program(tmp_path, "echo no KVM >&2; exit 1", monkeypatch)
-    why = f"{device} opens, but a guest of a few instructions does not run: it ended with exit status 1: no KVM"
+    why = f"{device} opens, but a guest of a few instructions does not run: it ended by exit status 1: no KVM"
     assert vm_kvm.kvm(LocalHost(), tmp_path, device) == why
     program(tmp_path, "exit 85", monkeypatch)
     assert vm_kvm.kvm(LocalHost(), tmp_path, device) == why  # known for the rest of the run
