@@ -97,7 +97,9 @@ class Traffic:
 
         Of a search, at the lowest load that lost frames. Invalid trials teach nothing.
         """
-        lossy = [trial for trial in (self._last.trials if self._last else ()) if trial.valid and trial.lost]
+        lossy = [
+            trial for trial in (() if self._last is None else self._last.trials) if trial.valid and trial.lost
+        ]
         if not lossy:
             return None
         lowest = min(trial.spec.rate_pps for trial in lossy)

@@ -18,6 +18,8 @@ from pytest_nfv.model.offer import PortSpec
 from pytest_nfv.model.vnf import AUTO, VM_MEMORY_MIB, VNF
 from pytest_nfv.vnfs.kernel import KernelEngine
 from pytest_nfv.vnfs.lxc import LxcVnf
+from pytest_nfv.vnfs.lxc_config import Mount
+from pytest_nfv.vnfs.lxc_mounts import python_mounts
 from pytest_nfv.vnfs.namespace import NamespaceVnf
 from pytest_nfv.vnfs.numpy_engine import NumpyEngine
 from pytest_nfv.vnfs.protocol import EngineCounts, VnicCounters
@@ -236,7 +238,8 @@ class _Guest(_Quiet):
                     nic.rx_frames, nic.tx_frames, {"guest drops": nic.rx_drops}, {"guest drops": nic.tx_drops}
                 )
                 for nic in self._machine.nic_counters()
-            )
+            ),
+            self._machine.drops(),
         )
 
     def threads(self) -> dict[int, str]:
@@ -364,7 +367,11 @@ class Vnfs:
 
     def _hosted(self, vnf: VNF, node: NamespaceHost, cores: Sequence[int], nics: Sequence[PortSpec]) -> Host:
         if vnf.host == "lxc":
-            container = LxcVnf(self._lab, node, cores=cores, memory_mib=vnf.memory_mib)
+            # The run's own directory: sockets are in there, and what a program of a VNF keeps.
+            mounts = (
+                () if vnf.engine == "kernel" else (*python_mounts(), Mount(self._lab.directory, writable=True))
+            )
+            container = LxcVnf(self._lab, node, cores=cores, memory_mib=vnf.memory_mib, mounts=mounts)
             container.start_container()
             self._undo.callback(container.stop)
             return container

@@ -44,6 +44,7 @@ class Agent:
             "cgroup": self._cgroup,
             "links": self._links,
             "learned": self._learned,
+            "station": self._station,
             "threaded": self._threaded,
             "pin": self._pin,
             "huge_pages": self._huge_pages,
@@ -129,6 +130,9 @@ class Agent:
 
     def _links(self, role: str) -> dict[str, dict[str, Any]]:
         return links.read_links(self._space(role))
+
+    def _station(self, role: str, interface: str, address: str) -> None:
+        links.add_station(self._space(role), interface, address)
 
     def _learned(self, role: str, bridge: str) -> list[tuple[str, str]]:
         return links.read_learned(self._space(role), bridge)

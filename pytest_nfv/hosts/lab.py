@@ -209,6 +209,14 @@ class Lab:
         """Return (MAC address, interface) of everything that a bridge has learned."""
         return [(address, port) for address, port in self._ask("learned", role=namespace.role, bridge=bridge)]
 
+    def station(self, namespace: NamespaceHost, interface: str, address: str) -> None:
+        """Tell the bridge of an interface that a MAC address is behind it; nothing else has to be learned then.
+
+        Raises:
+            DeploymentError: the kernel refuses; with its reason.
+        """
+        self._ask("station", role=namespace.role, interface=interface, address=address)
+
     def threaded(self, namespace: NamespaceHost, interface: str) -> tuple[dict[int, str], str]:
         """Switch threaded NAPI of an interface on (it needs GRO on, and a name unique on the machine).
 

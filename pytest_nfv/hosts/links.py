@@ -20,6 +20,8 @@ _BRIDGE_NETFILTER = "/proc/sys/net/bridge/bridge-nf-call-"
 _NETFILTERS = ("iptables", "ip6tables", "arptables")
 _AGEING_S = 3600  # no address is forgotten within any run of trials
 PERMANENT = 0x80  # NUD_PERMANENT
+_STATIC = 0x40 | 0x02  # NUD_NOARP and NUD_REACHABLE: as `bridge fdb add ... master static`, bridge(8)
+_OF_THE_BRIDGE = 0x04  # NTF_MASTER
 _DOOMED = 0x6E66  # group of links that go; groups are each namespace's own
 _COUNTED = ("rx_packets", "tx_packets", "rx_dropped", "tx_dropped", "rx_errors", "tx_errors")
 
@@ -156,6 +158,17 @@ def read_learned(namespace: Namespace, bridge: str) -> list[tuple[str, str]]:
         for entry in entries
         if not entry["state"] & PERMANENT and entry["ifindex"] != index  # permanent: the ports' own addresses
     ]
+
+
+def add_station(namespace: Namespace, interface: str, address: str) -> None:
+    """Tell the bridge of `interface` that the station `address` is behind it, for good.
+
+    Raises:
+        DeploymentError: the kernel refuses; with its reason.
+    """
+    with asked(f"tell a bridge that {address} is at {interface}"):
+        index = index_of(namespace, interface)
+        namespace.routes.fdb("add", ifindex=index, lladdr=address, state=_STATIC, flags=_OF_THE_BRIDGE)
 
 
 def remove_links(namespace: Namespace) -> None:

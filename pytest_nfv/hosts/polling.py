@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from pytest_nfv.hosts.inside import processes_below
+
 NICE = -20
 SHORT_SLICE_NS = 100_000  # the shortest that the kernel takes
 _SYS_SCHED_SETATTR = 314  # x86_64
@@ -37,17 +39,8 @@ def threads_below(pid: int, proc: Path = Path("/proc")) -> dict[int, str]:
 
     What runs in a PID namespace has its ids there, and is found so as what it is here.
     """
-    parents: dict[int, list[int]] = {}
-    for entry in proc.iterdir():
-        if entry.name.isdecimal():
-            with suppress(OSError, ValueError, IndexError):  # ended meanwhile
-                after_name = (entry / "stat").read_text(encoding="utf-8", errors="replace").rpartition(") ")[2]
-                parents.setdefault(int(after_name.split()[1]), []).append(int(entry.name))
     found: dict[int, str] = {}
-    waiting = [pid]
-    while waiting:
-        one = waiting.pop()
-        waiting += parents.get(one, [])
+    for one in processes_below(pid, proc):
         for tid, name in threads_of(one, proc).items():
             found[tid] = name if name not in found.values() else f"{name}-{tid}"
     return found

@@ -193,6 +193,10 @@ class LinuxBridge:
             self._threads.update(threads)
             notes += [note] if note else []
         self._join(device, len(macs))
+        for segment in wiring.segments:  # of two ports the one is not the other: nothing to be known
+            for port in segment if len(segment) > 2 else ():
+                if port >= ports:
+                    self._lab.station(device, self._inner(port), wiring.vnics[port - ports].address)
         if cores and self._threads:
             notes += [f"device core not pinned: {note}" for note in self._lab.pin(self._threads, cores)]
         self.notes = tuple(notes)
@@ -244,8 +248,8 @@ class LinuxBridge:
         self, port: int, outer: Mapping[str, LinkState], inner: Mapping[str, LinkState]
     ) -> PortCounters:
         try:
+            far = inner[self._inner(port)] if port in self._taps else outer[self._far[port]]
             near = inner[self._inner(port)]
-            far = near if port in self._taps else outer[self._far[port]]
         except KeyError as error:
             raise DeploymentError(f"{self.name}: interface {error.args[0]} is gone") from error
         return PortCounters(
