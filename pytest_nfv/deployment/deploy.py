@@ -37,6 +37,7 @@ class Deployment:
         chains: what its VNFs are joined to.
         notes: what the switch says must be read beside every figure.
         floors: what the generator adds to a latency by itself.
+        proven: whether frames came through its VNFs; True where it has none.
         broken: set by whoever sees it break; it is not used again.
     """
 
@@ -56,6 +57,7 @@ class Deployment:
             self.version = kind.probe(lab.host)
             self.switch: VSwitchDriver = kind(lab, dict(topology.vswitch.settings))
             self.chains = Chains(topology)
+            self.proven = not self.chains.instances
             self._vnfs: Vnfs | None = None
             if self.chains.instances:  # before the switch, which is wired to them; taken down after it
                 self._vnfs = Vnfs(lab, self.chains, self.switch.joins, str(topology.vswitch))
@@ -132,12 +134,14 @@ class Deployment:
             self._vnfs.check()
 
     def arriving(self, way: Direction, frame: bytes) -> bytes:
-        """Return how a frame of a direction arrives, through switch and VNFs.
+        """Return how a frame of a direction arrives, through switch and VNFs; one that a VNF drops as it went in.
 
         Raises:
             ConfigurationError: the switch cannot tell what becomes of such a frame.
         """
-        return self.chains.arriving(way, self.switch.forwarded(frame), self.addresses)
+        forwarded = self.switch.forwarded(frame)
+        arrived = self.chains.arriving(way, forwarded, self.addresses)
+        return forwarded if arrived is None else arrived
 
     @staticmethod
     def _made(placement: Placement, host: Host) -> Builtin | Pair:

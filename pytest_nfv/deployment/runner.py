@@ -14,9 +14,12 @@ from pytest_nfv.deployment.observer import Observer
 from pytest_nfv.deployment.validity import reasons_disturbed, reasons_invalid
 from pytest_nfv.errors import DeploymentError, GeneratorError
 from pytest_nfv.model.accounts import stolen_from_device_s
-from pytest_nfv.model.offer import FlowOffer, Offer, Shape, by_direction
+from pytest_nfv.model.offer import QUIET_S, FlowOffer, Offer, Shape, by_direction
 from pytest_nfv.model.trial import Direction, ThreadUse, TrialResult, TrialSpec
 from pytest_nfv.vswitches.protocol import PollCycles
+
+VNF_QUIET_S = 0.25
+"""A VNF that is slow, or has no turn on its core, keeps frames for longer than a switch does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +153,7 @@ class TrialRunner:
             burst=self._load.burst,
             latency_every=latency_every(spec.rate_pps),
             maximum=self._load.maximum,
+            quiet_s=VNF_QUIET_S if self._deployment.chains.instances else QUIET_S,
             receiver_measured=self._deployment.applications,
             rewrite=self._load.rewrite,
         )

@@ -12,6 +12,7 @@ from pytest_nfv.deployment.deploy import Deployment
 from pytest_nfv.deployment.limits import Key, Limits
 from pytest_nfv.deployment.observer import Observer
 from pytest_nfv.deployment.plan import Placement
+from pytest_nfv.deployment.proof import prove
 from pytest_nfv.deployment.reach import Measured, Reach, Unlimited
 from pytest_nfv.deployment.runner import Load, TrialRunner
 from pytest_nfv.hosts.facts import read_facts
@@ -86,6 +87,7 @@ class DeployedSystem:
     """Real frames through a real switch."""
 
     def __init__(self, deployment: Deployment, limits: Limits | None = None) -> None:
+        prove(deployment)
         self._deployment = deployment
         self._limits = limits or Limits(None)
         self.topology = deployment.placement.topology

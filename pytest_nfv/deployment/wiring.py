@@ -143,8 +143,8 @@ class Chains:
             made.append(Ends(generator[direction.tx], to, bool(self._lanes) and direction.tx % 2 == 1))
         return tuple(made)
 
-    def arriving(self, direction: Direction, frame: bytes, generator: Sequence[str]) -> bytes:
-        """Return how a frame comes out of all VNFs of its direction; as it went in, where none lets it through."""
+    def arriving(self, direction: Direction, frame: bytes, generator: Sequence[str]) -> bytes | None:
+        """Return how a frame comes out of all VNFs of its direction; None where one drops it, or sends it back."""
         instances = {
             one.addresses[nic]: pair
             for pair in range(self.pairs(direction))
@@ -155,9 +155,9 @@ class Chains:
         for instance, nic in self.way(direction, pair):
             function = self.function(instance, generator)
             if isinstance(function, Own):
-                continue  # what it does is its author's: docs/vnfs.md
+                continue  # its author's: frames are taken to come out as they went in (docs/vnfs.md)
             out = process(function, nic, arrived)
             if not isinstance(out, Sent) or out.nic == nic:
-                return frame
+                return None
             arrived = out.frame
         return arrived

@@ -11,13 +11,15 @@ import ctypes
 import errno
 import os
 import struct
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from pytest_nfv.hosts.inside import processes_below
 
 NICE = -20
+_COMM_OCTETS = 15  # of a thread's name, proc(5)
 SHORT_SLICE_NS = 100_000  # the shortest that the kernel takes
 _SYS_SCHED_SETATTR = 314  # x86_64
 _SCHED_ATTR = struct.Struct("=IIQiIQQQ")  # size, policy, flags, nice, priority, runtime, deadline, period
@@ -88,20 +90,47 @@ def prefer_session(pid: int, proc: Path = Path("/proc")) -> bool:
     return True
 
 
-def prefer_group(pid: int) -> tuple[str, ...]:
-    """Give a process that was just started, and all that it starts, the same; return why not, if it is not let.
+def place_below(pid: int, cores: Sequence[int], proc: Path = Path("/proc")) -> tuple[str, ...]:
+    """Give a process and all below it their cores, and the session and nice value of those that poll there.
 
-    At once, as what shares its core with a thread that polls may otherwise not even come up: at an ordinary nice
-    value it has one part in 87.
+    Returns:
+        Which were not let, and why.
     """
-    prefer_session(pid)
-    try:
-        os.setpriority(os.PRIO_PGRP, os.getpgid(pid), NICE)
-    except ProcessLookupError:
-        return ()
-    except PermissionError as error:
-        return (f"process {pid} has no priority on its core ({error.strerror})",)
-    return ()
+    notes = []
+    for one in processes_below(pid, proc):
+        prefer_session(one, proc)
+    threads = threads_below(pid, proc)
+    for tid, name in threads.items():
+        try:
+            if cores:
+                os.sched_setaffinity(tid, cores)
+        except ProcessLookupError:
+            continue
+        except OSError as error:
+            notes.append(f"{name} is not pinned to core {', '.join(map(str, cores))} ({error.strerror})")
+    return (*notes, *prefer(threads))
+
+
+def prefer_started(pid: int, program: str, within_s: float = 5.0) -> None:
+    """Wait for a program to run below a process that was just started, and give it its priority at once.
+
+    What shares its core with a thread that polls may otherwise not even come up: at an ordinary nice value it has
+    one part in 87. What starts it may wait: a container's command is the third process in a row.
+    """
+    until = time.monotonic() + within_s
+    while time.monotonic() < until:
+        running = [one for one in processes_below(pid) if _name(one) == program[:_COMM_OCTETS]]
+        if running:
+            prefer_session(running[-1])
+            prefer(threads_of(running[-1]))
+            return
+        time.sleep(0.002)
+
+
+def _name(pid: int) -> str:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip()
+    return ""
 
 
 def take_turns(threads: Mapping[int, str]) -> tuple[str, ...]:

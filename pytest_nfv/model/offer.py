@@ -22,6 +22,10 @@ TUPLES_MAX = 1_000_000
 CYCLE_MAX = 16_384
 
 
+QUIET_S = 0.05
+"""Counters unmoved for this long are at rest, unless more is said."""
+
+
 @dataclass(frozen=True, slots=True)
 class PortSpec:
     """How a generator opens one port.
@@ -109,7 +113,7 @@ class Offer:
     flows: tuple[FlowOffer, ...]
     burst: int = 0
     settle_s: float = 2.0
-    quiet_s: float = 0.05
+    quiet_s: float = QUIET_S
     latency_every: int = 1
     role: str = "both"
     maximum: bool = False

@@ -50,7 +50,7 @@ class Loop:
 
     Attributes:
         counts: by vNIC.
-        rounds, busy: looks at both ports, and those that found something.
+        rounds, busy: looks at both ports, and those that found something; busy_ns: what the latter took.
     """
 
     def __init__(self, ports: Sequence[ForwardingPort], work: Work, longest: int, batch: int = FRAMES_MAX) -> None:
@@ -65,7 +65,8 @@ class Loop:
         self._ports, self._work, self._longest, self._batch = tuple(ports), work, longest, batch
         self.counts = tuple(NicCounts() for _ in ports)
         self._overruns = [0 for _ in ports]
-        self.rounds = self.busy = 0
+        self.rounds = self.busy = self.busy_ns = 0
+        self._began_ns = time.monotonic_ns()
 
     def run(self, tick: Callable[[], bool], *, share: bool = False) -> None:
         """Go on until `tick`, called every 20 ms or so, returns False.
@@ -91,6 +92,7 @@ class Loop:
     def turn(self) -> bool:
         """Take one batch of each port; return whether there was any frame."""
         found = False
+        began_ns = time.monotonic_ns()
         for nic, port in enumerate(self._ports):
             arrived = port.receive(self._batch)
             if arrived is not None:
@@ -100,7 +102,9 @@ class Loop:
                 finally:
                     port.release()  # frames that a function failed on are not for the next run
         self.rounds += 1
-        self.busy += found
+        if found:
+            self.busy += 1
+            self.busy_ns += time.monotonic_ns() - began_ns
         return found
 
     def _pass(self, nic: int, arrived: Arrived) -> None:
@@ -152,7 +156,14 @@ class Loop:
             {**counts.to_json(), "overruns": overruns}
             for counts, overruns in zip(self.counts, self._overruns, strict=True)
         ]
-        return {"nics": nics, "function": dict(self._work.told()), "rounds": self.rounds, "busy": self.busy}
+        return {
+            "nics": nics,
+            "function": dict(self._work.told()),
+            "rounds": self.rounds,
+            "busy": self.busy,
+            "busy_ns": self.busy_ns,
+            "ran_ns": time.monotonic_ns() - self._began_ns,
+        }
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from pytest_nfv.errors import CapabilityMissing, ConfigurationError, DeploymentError, NfvError
 from pytest_nfv.hosts.lines import JsonLines, LinesBroken
-from pytest_nfv.hosts.polling import prefer_group, threads_below
+from pytest_nfv.hosts.polling import threads_below
 from pytest_nfv.hosts.protocol import Host, Process
 from pytest_nfv.model.nf import Drop, Function, Own, to_json
 from pytest_nfv.model.offer import PortSpec
@@ -50,14 +50,17 @@ class Counters:
     Attributes:
         nics: vNIC 0 and 1.
         function: counters of the function's own.
-        rounds: looks at both rings; busy: those that found a frame. Their ratio says how near the engine is to its
-            limit, as a process that polls always has its core's whole time.
+        rounds: looks at both rings; busy: those that found a frame. Their ratio says how near the engine is to
+            its limit, as a process that polls always has its core's whole time.
+        busy_ns: what the latter took; ran_ns: since the run began. Both have the time in which others had the core.
     """
 
     nics: tuple[NicCounters, ...]
     function: Mapping[str, int]
     rounds: int
     busy: int
+    busy_ns: int
+    ran_ns: int
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Counters:
@@ -71,7 +74,7 @@ class Counters:
             )
             for nic in data["nics"]
         )
-        return cls(nics, data["function"], data["rounds"], data["busy"])
+        return cls(nics, data["function"], data["rounds"], data["busy"], data["busy_ns"], data["ran_ns"])
 
 
 class NumpyEngine:
@@ -89,9 +92,30 @@ class NumpyEngine:
         """Return the process whose processor time is the function's; 0 before `open`."""
         return self._pid
 
+    def process_id(self) -> int:
+        """Return the id out here of what the host started: the process, or what it was started through."""
+        return self._process.pid if self._process is not None else 0
+
     def threads(self) -> dict[int, str]:
         """Return its threads, id to name, whatever namespace it is in; empty before `open`."""
         return threads_below(self._process.pid) if self._process is not None else {}
+
+    def start(self) -> None:
+        """Start the process, if it does not run: pinned if a core was given, else where the host starts it.
+
+        Raises:
+            DeploymentError: it does not come up; with its last words.
+        """
+        if self._process is not None:
+            return
+        cores = () if self._core is None else (self._core,)
+        argv = [sys.executable, "-m", "pytest_nfv.nfproc"]
+        # A pool of numpy's linear algebra threads is of no use to it, and would share its core.
+        self._process = self._host.start(
+            argv, cores=cores, env={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        )
+        self._lines = JsonLines(self._process)
+        self._pid = int(self._await("ready", ANSWER_S)["pid"])
 
     def open(self, ports: Sequence[PortSpec]) -> None:
         """Start the process where it does not run yet, and open vNIC 0 and vNIC 1.
@@ -101,22 +125,10 @@ class NumpyEngine:
             ConfigurationError: a port's specification is wrong, or its kind cannot forward.
             CapabilityMissing: the machine lacks what such a port takes; says how to get it.
         """
-        if self._process is None:
-            self._start()
+        self.start()
         self._ask(
             "opened", op="open", ports=[{**asdict(one), "parameters": dict(one.parameters)} for one in ports]
         )
-
-    def _start(self) -> None:
-        cores = () if self._core is None else (self._core,)
-        argv = [sys.executable, "-m", "pytest_nfv.nfproc"]
-        # A pool of numpy's linear algebra threads is of no use to it, and would share its core.
-        self._process = self._host.start(
-            argv, cores=cores, env={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-        )
-        prefer_group(self._process.pid)
-        self._lines = JsonLines(self._process)
-        self._pid = int(self._await("ready", ANSWER_S)["pid"])
 
     def learn(self) -> None:
         """Send frames from the address of each vNIC, so that switches know where it is."""

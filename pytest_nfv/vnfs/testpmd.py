@@ -18,7 +18,7 @@ from pytest_nfv.dpdk.settings import Settings
 from pytest_nfv.dpdk.stats import PortStats, port_stats
 from pytest_nfv.errors import CapabilityMissing, ConfigurationError, DeploymentError
 from pytest_nfv.hosts.lab import Lab
-from pytest_nfv.hosts.polling import prefer, prefer_group, threads_below
+from pytest_nfv.hosts.polling import prefer, prefer_started, threads_below
 from pytest_nfv.hosts.protocol import Host, Process
 from pytest_nfv.model.nf import Function, L2Fwd
 from pytest_nfv.model.offer import PortSpec
@@ -84,7 +84,7 @@ class TestpmdEngine:
             self._process = self._host.start(
                 command, cores=cores[:1], env={"RUNTIME_DIRECTORY": str(self._folder)}
             )
-            prefer_group(self._process.pid)
+            prefer_started(self._process.pid, COMMAND)
             self._console = Console(self._process, f"{self._name}: testpmd")
             self._console.greeting()
             self._console.ask("start")

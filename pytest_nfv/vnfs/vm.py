@@ -29,13 +29,13 @@ from pytest_nfv.errors import CapabilityMissing, CommandError, ConfigurationErro
 from pytest_nfv.hosts import tap
 from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.namespace import NamespaceHost
-from pytest_nfv.hosts.polling import prefer, prefer_group, prefer_session, threads_of
+from pytest_nfv.hosts.polling import prefer, prefer_session, prefer_started, threads_of
 from pytest_nfv.hosts.protocol import Completed, Host, Process
 from pytest_nfv.hosts.tail import Tail
 from pytest_nfv.model.nf import Function
 from pytest_nfv.model.routes import NICS
 from pytest_nfv.vnfs import vm_kernel, vm_kvm, vm_qmp
-from pytest_nfv.vnfs.vm_argv import Places, argv
+from pytest_nfv.vnfs.vm_argv import COMMAND, Places, argv
 from pytest_nfv.vnfs.vm_channel import Channel
 from pytest_nfv.vnfs.vm_drops import asked, drops
 from pytest_nfv.vnfs.vm_image import initramfs
@@ -135,7 +135,7 @@ class VirtualMachine:
                 self._host.run([sys.executable, "-I", "-S", _TAP, *words])
         self._channel = Channel(places.channel, self.name, self._last_words)
         process = self._process = self._host.start(argv(self._machine, accelerator, places), cores=cores)
-        prefer_group(process.pid)
+        prefer_started(process.pid, COMMAND)
         self._console = Tail(process.stdout)
         prefer_session(process.pid)  # before it boots: beside a switch that polls it would get no time
         self.release = self._channel.await_ready(START_S, self._ended)

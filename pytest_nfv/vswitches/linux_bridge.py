@@ -184,11 +184,9 @@ class LinuxBridge:
                 device.run([sys.executable, "-I", "-S", str(Path(tap.__file__)), *words])
                 continue
             offloads = {"tso": False, "gso": False} | ({"gro": True} if port >= ports else {})
-            self._lab.veth(
-                VethEnd(self._outer[port], self._far[port], mac, offloads),
-                VethEnd(device, self._inner(port), _mac(_SWITCH_MAC, port), {"gro": True}),
-                mtu,
-            )
+            near = VethEnd(device, self._inner(port), _mac(_SWITCH_MAC, port), {"gro": True})
+            # The far end is made last: only an end that finds the other with NAPI takes what XDP redirects to it.
+            self._lab.veth(near, VethEnd(self._outer[port], self._far[port], mac, offloads), mtu)
             threads, note = self._lab.threaded(device, self._inner(port))
             self._threads.update(threads)
             notes += [note] if note else []

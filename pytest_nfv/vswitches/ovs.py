@@ -159,11 +159,9 @@ class Ovs:
 
     def _wire(self, device: NamespaceHost, port: int, mac: str, mtu: int, *, vnf: bool) -> list[str]:
         """Make a port's veth pair; return notes. A VNF's end has GRO, and so NAPI, as well."""
-        self._lab.veth(
-            VethEnd(self._outer[port], self._far[port], mac, _WHOLE_FRAMES | ({"gro": True} if vnf else {})),
-            VethEnd(device, self._inner(port), f"{_SWITCH_MAC}:{port:02x}", {**_WHOLE_FRAMES, "gro": True}),
-            mtu,
-        )
+        near = VethEnd(device, self._inner(port), f"{_SWITCH_MAC}:{port:02x}", {**_WHOLE_FRAMES, "gro": True})
+        far = VethEnd(self._outer[port], self._far[port], mac, _WHOLE_FRAMES | ({"gro": True} if vnf else {}))
+        self._lab.veth(near, far, mtu)  # in this order: linux_bridge.py says why
         threads, note = self._lab.threaded(device, self._inner(port))
         self._napi.update(threads)
         return [note] if note else []

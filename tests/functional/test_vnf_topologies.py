@@ -182,7 +182,8 @@ def slow(batch):
 
 def test_a_starved_vnf_is_named(deploy: Deploy, tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text(SLOW)
-    traffic = deploy(Chain("ovs-dpdk", [VNF(L2Fwd()), VNF(Own("shop:slow", folder=str(tmp_path)))]))
+    switch = VSwitch("ovs-dpdk", (("slots", "256"),))
+    traffic = deploy(Chain(switch, [VNF(L2Fwd()), VNF(Own("shop:slow", folder=str(tmp_path)))]))
     assert not traffic.sustains(PacketRate(40_000.0), frame_size=64)
     found = traffic.bottleneck()
     assert found is not None
