@@ -142,6 +142,7 @@ class Rewriting(LoopbackPort):
     def commit(self, count: int) -> tuple[int, int]:
         before = self._out.written
         taken, refused = super().commit(count)
+        self._out.settle()
         for slot in range(before, before + taken):
             frame = self._out.frames[slot % self._out.slots]
             frame[:] = np.frombuffer(routed(frame.tobytes()), np.uint8)
