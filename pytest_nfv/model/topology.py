@@ -24,6 +24,14 @@ class VSwitch:
     def __post_init__(self) -> None:
         if not self.name:
             raise ConfigurationError("a vSwitch needs a name")
+        if not isinstance(self.settings, tuple) or not all(map(_is_setting, self.settings)):
+            raise ConfigurationError(
+                f"VSwitch({self.name!r}) settings {self.settings!r}: accepted: pairs of texts, such as "
+                '(("queues", "2"),)'
+            )
+        keys = [key for key, _ in self.settings]
+        if len(set(keys)) < len(keys):
+            raise ConfigurationError(f"VSwitch({self.name!r}) settings {keys}: accepted: each key once")
 
     def __str__(self) -> str:
         return self.name
@@ -31,6 +39,10 @@ class VSwitch:
     def __repr__(self) -> str:
         settings = f", {dict(self.settings)}" if self.settings else ""
         return f"VSwitch({self.name!r}{settings})"
+
+
+def _is_setting(pair: object) -> bool:
+    return isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(word, str) for word in pair)
 
 
 class Topology(Protocol):
