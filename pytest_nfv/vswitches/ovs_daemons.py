@@ -29,6 +29,9 @@ _LOOK_EVERY_S = 0.02
 _QUIET = ("-vsyslog:off", "-vconsole:warn", "--no-chdir")
 
 
+_STOPPED = ("T", "t")  # by a signal, by a debugger; proc(5)
+
+
 class Daemons:
     """Both daemons of one deployment.
 
@@ -197,7 +200,7 @@ class Daemons:
         return self._running[name].pid if name in self._running else 0
 
     def check(self) -> None:
-        """Raise where a daemon has ended.
+        """Raise where a daemon has ended, or is stopped: then nothing is forwarded, and its tools wait in vain.
 
         Raises:
             DeploymentError: with its exit status and its last words.
@@ -206,6 +209,8 @@ class Daemons:
             status = process.poll()
             if status is not None:
                 raise DeploymentError(f"{self._name}: {name} has ended, exit status {status}{self._said(name)}")
+            if _state(process.pid) in _STOPPED:
+                raise DeploymentError(f"{self._name}: {name} is stopped, process {process.pid}{self._said(name)}")
         if not self._running:
             raise DeploymentError(f"{self._name} is not started")
 
@@ -230,3 +235,11 @@ class Daemons:
             self._running[name].stop(0.0)
             del self._running[name]
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def _state(pid: int) -> str:
+    """Return a process's state as proc(5) has it; empty where it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1]
+    except OSError:
+        return ""

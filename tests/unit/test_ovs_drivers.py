@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -284,6 +286,20 @@ def test_threads_of_both_daemons_have_names_of_their_own(lab: FakeLab) -> None:
     threads = switch.threads()
     assert os.getpid() in threads
     assert len(set(threads.values())) == len(threads)
+
+
+@pytest.mark.parametrize("kind", [OvsDpdk, Ovs])
+def test_a_daemon_that_is_stopped_is_told(lab: FakeLab, kind: type[OvsDpdk] | type[Ovs]) -> None:
+    switch = kind(cast(Lab, lab), {"rules": "normal"})
+    switch.start(2, 1500, [0])
+    with subprocess.Popen(["sleep", "60"]) as process:
+        lab.host.processes[1].pid = process.pid
+        switch.check()
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+        with pytest.raises(DeploymentError, match=f"ovs-vswitchd is stopped, process {process.pid}"):
+            switch.check()
+        process.kill()
 
 
 @pytest.mark.parametrize("kind", [OvsDpdk, Ovs])
