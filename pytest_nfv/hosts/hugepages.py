@@ -138,7 +138,7 @@ def give_back(directory: Path, pool: Pool | None) -> list[str]:
 
 
 def _came_of_asking(directory: Path, pool: Pool) -> int:
-    """Return what the kernel gave of a request whose run was killed before it could note that; no more than came."""
+    """Return what the kernel gave of a request whose run was killed before it could note that."""
     try:
         journal = json.loads((directory / JOURNAL).read_text())
         asked, found = int(journal["asked_pages"]), int(journal["found_pages"])

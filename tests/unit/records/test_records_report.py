@@ -225,7 +225,6 @@ def test_report_that_cannot_be_written_says_why(samples: Samples, tmp_path: Path
 
 
 def test_rows_that_would_look_alike_when_shortened_are_named_whole(samples: Samples) -> None:
-    ids = [f"t.py::test_x[local-throughput,local,{n}vs{n},ovs-dpdk,1500,20M,32]" for n in (1, 2)]
-    lines = summary.lines([(one, samples.simulated()) for one in ids])
-    for number in (1, 2):
-        assert sum(f"local-throughput,local,{number}vs{number},ovs-dpdk,1500,20M,32" in line for line in lines) == 1
+    names = [f"local-throughput,local,{pairs}vs{pairs},ovs-dpdk,1500,20M,32" for pairs in (1, 2)]
+    lines = summary.lines([(f"t.py::test_x[{name}]", samples.simulated()) for name in names])
+    assert [sum(name in line for line in lines) for name in names] == [1, 1]
