@@ -27,8 +27,6 @@ START_S = 30.0
 _TOOL_S = 15
 _LOOK_EVERY_S = 0.02
 _QUIET = ("-vsyslog:off", "-vconsole:warn", "--no-chdir")
-
-
 _STOPPED = ("T", "t")  # by a signal, by a debugger; proc(5)
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pickle
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +16,9 @@ from pytest_nfv.model.topology import VSwitch
         ((("slots", 128),), "128"),
         ((("emc",),), "emc"),
         ("rules=port", "rules=port"),
-        ({"rules": "port"}, "rules"),
+        ({"slots": 128}, "128"),
+        ({1: "port"}, "1"),
+        (["rules", "port"], "rules"),
         ([("rules", "port")], "rules"),
         ((("rules", "port"), ("rules", "normal")), "each key once"),
     ],
@@ -27,5 +31,23 @@ def test_settings_that_are_no_pairs_of_texts_are_refused_when_the_switch_is_decl
     assert named in str(caught.value)
 
 
-def test_pairs_of_texts_are_taken() -> None:
-    assert VSwitch("ovs-dpdk", (("slots", "128"), ("emc", "off"))).settings[0] == ("slots", "128")
+@pytest.mark.parametrize(
+    "settings",
+    [(("slots", "128"), ("emc", "off")), {"slots": "128", "emc": "off"}, {"emc": "off", "slots": "128"}],
+)
+def test_a_mapping_and_pairs_in_any_order_are_the_same_switch(settings: Any) -> None:
+    switch = VSwitch("ovs-dpdk", settings)
+    assert switch.settings == (("emc", "off"), ("slots", "128"))
+    assert {switch} == {VSwitch("ovs-dpdk", (("emc", "off"), ("slots", "128")))}
+    assert repr(switch) == "VSwitch('ovs-dpdk', {'emc': 'off', 'slots': '128'})"
+
+
+def test_a_switch_may_be_copied_and_sent_elsewhere() -> None:
+    switch = VSwitch("ovs-dpdk", {"emc": "off"})
+    assert replace(switch, name="ovs") == VSwitch("ovs", (("emc", "off"),))
+    assert pickle.loads(pickle.dumps(switch)) == switch
+
+
+def test_a_switch_has_a_name() -> None:
+    with pytest.raises(ConfigurationError, match="a vSwitch needs a name"):
+        VSwitch("", {})
