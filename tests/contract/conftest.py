@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -50,9 +49,8 @@ class Testpmd:
 
 
 @pytest.fixture
-def testpmd(tmp_path: Path) -> Iterator[Testpmd]:
-    if shutil.which("dpdk-testpmd") is None:
-        pytest.skip("dpdk-testpmd is not installed: apt-get install dpdk-dev")
+def testpmd(tmp_path: Path, needs: Callable[[str], None]) -> Iterator[Testpmd]:
+    needs("testpmd")
     runner = Testpmd(tmp_path)
     yield runner
     runner.stop()
