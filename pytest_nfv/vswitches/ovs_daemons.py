@@ -109,6 +109,17 @@ class Daemons:
             *("add-br", BRIDGE, "--", "set", "bridge", BRIDGE, "datapath_type=netdev", "fail_mode=secure"),
             *("other_config:mac-aging-time=3600", *bridge),
         )
+        self.run_switch(program, rules)
+
+    def run_switch(self, program: str, rules: Sequence[str]) -> None:
+        """Start ovs-vswitchd on what the database has, also where an earlier one has died.
+
+        Raises:
+            DeploymentError: it did not come up, or refused a port; with its own words.
+        """
+        if "ovs-vswitchd" in self._running:
+            self._running.pop("ovs-vswitchd").stop(0.0)
+        self._bridge_socket.unlink(missing_ok=True)  # of one that was killed: it would be taken for the new one's
         control = f"--unixctl={self._control}"
         self._launch("ovs-vswitchd", [program, f"unix:{self._socket}", control, *_QUIET])
         self._await("not every port came up", self._ports_are_up)

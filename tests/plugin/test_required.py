@@ -6,27 +6,19 @@ from pathlib import Path
 
 import pytest
 
-SHARED = Path(__file__).parents[1] / "conftest.py"
-CONTRACT = Path(__file__).parents[1] / "contract" / "conftest.py"
-SUITE = """
-    def test_contract(testpmd):
-        raise AssertionError("there is no testpmd")
-"""
+ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize(
-    ("required", "outcome"), [("", "skipped"), ("netns", "skipped"), ("netns,testpmd", "errors")]
-)
-def test_a_contract_test_without_testpmd_fails_where_it_is_required(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, required: str, outcome: str
+@pytest.mark.parametrize("required", [True, False])
+def test_a_contract_without_its_peer_fails_where_the_peer_is_required(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, required: bool
 ) -> None:
-    monkeypatch.setenv("PATH", str(pytester.path))
-    monkeypatch.setenv("PYTEST_NFV_REQUIRE", required)
-    pytester.makeconftest(SHARED.read_text())
-    folder = pytester.mkdir("contract")
-    (folder / "conftest.py").write_text(CONTRACT.read_text())
-    pytester.makepyfile(**{"contract/test_contract": SUITE})
-    result = pytester.runpytest_subprocess("-rsE", "-p", "no:cacheprovider", "contract")
-    result.assert_outcomes(**{outcome: 1})
-    said = "required, and missing: testpmd: " if outcome == "errors" else "testpmd: "
+    monkeypatch.setenv("PATH", str(pytester.path))  # there is nothing
+    monkeypatch.setenv("PYTEST_NFV_REQUIRE", "two-cores,testpmd" if required else "two-cores")
+    options = ("-rsE", "-p", "no:cacheprovider", "-c", str(ROOT / "pyproject.toml"), "-k", "whole_and_in_order")
+    result = pytester.runpytest_subprocess(*options, str(ROOT / "tests" / "contract" / "test_vhost_user.py"))
+    outcomes = result.parseoutcomes()
+    outcomes.pop("deselected")
+    assert outcomes == {"errors" if required else "skipped": 2}
+    said = "required, and missing: testpmd: " if required else "testpmd: "
     assert f"{said}dpdk-testpmd is not to be found" in " ".join(result.stdout.str().split())
