@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -184,6 +185,21 @@ def test_queues_of_all_ports_go_round_the_cores(lab: FakeLab) -> None:
     assert 'other_config:pmd-rxq-affinity="0:0,1:2"' in said
     assert 'other_config:pmd-rxq-affinity="0:3,1:0"' in said
     assert "mtu_request=9000 type=dpdkvhostuser " in said
+
+
+@pytest.mark.parametrize(
+    ("affinity", "placed"),
+    [("queue", ['"0:0,1:2"', '"0:3,1:0"']), ("port", ['"0:0,1:0"', '"0:2,1:2"']), ("ovs", [])],
+)
+def test_queues_are_placed_on_cores_as_asked(lab: FakeLab, affinity: str, placed: list[str]) -> None:
+    dpdk(lab, queues="2", affinity=affinity).start(2, 1500, [0, 2, 3])
+    assert re.findall(r'other_config:pmd-rxq-affinity=("[^"]*")', lab.host.configured()) == placed
+
+
+@pytest.mark.parametrize("affinity", ["queue", "port", "ovs"])
+def test_with_one_core_nothing_is_placed(lab: FakeLab, affinity: str) -> None:
+    dpdk(lab, queues="2", affinity=affinity).start(2, 1500, [1])
+    assert "pmd-rxq-affinity" not in lab.host.configured()
 
 
 def test_without_huge_pages_dpdk_takes_plain_memory_and_says_so(lab: FakeLab) -> None:
