@@ -20,7 +20,7 @@ from pytest_nfv.vswitches import ovs_programs
 from pytest_nfv.vswitches.ovs_daemons import Daemons
 from pytest_nfv.vswitches.ovs_dpdk import PACKAGE, OvsDpdk
 from pytest_nfv.vswitches.ovs_rules import flow_rules
-from tests.contract.crossing import SEEN_S, check_path, wait_for_forwarding, watch
+from tests.contract.crossing import SEEN_S, check_path, send, wait_for_forwarding, watch
 
 ROLES = pytest.mark.parametrize("vhost", ["client", "server"])  # which OVS is; the ports are the other
 Started = Callable[..., tuple[OvsDpdk, tuple[Port, ...]]]
@@ -89,6 +89,20 @@ def test_an_ovs_that_is_killed_is_named_and_its_successor_found(started: Started
     wait_for_forwarding(here, there)
     check_path(here, there, 60, 1000)
     check_path(there, here, 1514, 1000)
+
+
+def test_an_ovs_that_is_stopped_is_named_and_goes_on(started: Started) -> None:
+    switch, (here, there) = started()
+    wait_for_forwarding(here, there)
+    pid = switch._started().pid("ovs-vswitchd")
+    os.kill(pid, signal.SIGSTOP)
+    send(here, 0, 10)
+    stopped = time.monotonic()
+    with pytest.raises(GeneratorError, match="queue 1: the peer stopped: it holds 10 frames and returned none"):
+        watch(here, stopped + SEEN_S)
+    os.kill(pid, signal.SIGCONT)
+    wait_for_forwarding(here, there)
+    check_path(here, there, 60, 1000)
 
 
 def restart(switch: OvsDpdk, daemons: Daemons, vhost: str) -> None:
