@@ -102,7 +102,7 @@ def take(mebibytes: int, directory: Path, pool: Pool | None) -> Taken:
 
 def _raised(missing: int, mebibytes: int, directory: Path, pool: Pool) -> Taken:
     before = pool.pages
-    added = _journalled(directory)
+    added = _journalled(directory) + _came_of_asking(directory, pool)
     _write_journal(directory, added, asked=missing, found=before)
     try:
         pool.resize(before + missing)
