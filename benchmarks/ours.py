@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from benchmarks.windows import Moment, Window, moment
+from pytest_nfv.deployment.calibration import latency_every
 from pytest_nfv.errors import GeneratorError
 from pytest_nfv.generators.builtin import Builtin
 from pytest_nfv.generators.templates import ethernet_udp
@@ -44,7 +45,10 @@ def offer_for(
     flows = tuple(
         flow(number, direction, frame_size, rate_pps, whole_s) for number, direction in enumerate(directions)
     )
-    return Offer(flows, role=role, maximum=rate_pps >= CEILING_PPS, receiver_measured=rate_pps >= CEILING_PPS)
+    ceiling = rate_pps >= CEILING_PPS
+    return Offer(
+        flows, role=role, latency_every=latency_every(rate_pps), maximum=ceiling, receiver_measured=ceiling
+    )
 
 
 @contextmanager

@@ -233,7 +233,7 @@ def _line_rate(place: Place, name: str) -> Row:
 
 
 def latency(place: Place) -> Iterator[_ROW]:
-    """Round trip through testpmd `io` at a low load, beside the generator's own floor."""
+    """Out of one port and in at the other through testpmd `io` at a low load, beside the generator's own floor."""
     yield partial(_latency, place)
 
 

@@ -21,8 +21,9 @@ def test_vswitch_latency(deploy: Deploy, vswitch: VSwitch, case: Case) -> None:
         Put the switch between two generator ports; send, and take every frame's time from one port to the other.
 
     Verify:
-        Frames come back, in the order of their percentiles; the generator's own floor stands beside. The paper
-        measures there and back between two applications, here it is one way on one clock.
+        Frames come back, in the order of their percentiles; the generator's own floor stands beside. Every frame
+        of a burst is a sample, from the time at which its burst was begun: those at its end wait for those before
+        them. The paper measures there and back between two applications, here it is one way on one clock.
     """
     found = deploy(P2P(vswitch)).latency(case.rate, frame_size=case.frame_size, burst=case.burst, rewrite=True)
     (way,) = found.latency

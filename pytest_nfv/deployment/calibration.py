@@ -11,7 +11,7 @@ from pytest_nfv.model.trial import Latency
 
 EVERY_FRAME_UP_TO_PPS = 1e6
 SAMPLED_EVERY = 8192
-"""Frames of which one batch is sampled above that load. To sample each costs 3.5 % of a core at 14.88 Mpps."""
+"""Frames of which one batch is sampled above that load. To sample each takes 7 ns, of the 67 of 14.88 Mpps."""
 
 FLOOR_S, FLOOR_LONGEST_S, FLOOR_FRAMES = 0.3, 2.0, 200
 _BUCKETS_AN_OCTAVE = 4
@@ -20,7 +20,7 @@ _BUCKETS_AN_OCTAVE = 4
 def latency_every(rate_pps: float) -> int:
     """Return of how many frames one batch is sampled at a load per direction, as `Offer.latency_every` has it.
 
-    Every frame that has a time stamp of its own, as long as there is time for that; at a higher load a sample.
+    Every frame, as long as there is time for that; at a higher load a sample.
     """
     return 1 if rate_pps <= EVERY_FRAME_UP_TO_PPS else SAMPLED_EVERY
 

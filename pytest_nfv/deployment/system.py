@@ -83,6 +83,16 @@ def identity(placement: Placement, ports: Sequence[PortSpec], load: Load) -> Key
     }
 
 
+def of_queues(ports: Sequence[PortSpec]) -> tuple[str, ...]:
+    """Return the note that several queues to a port ask for: what they do to the order of frames."""
+    queues = max((int(port.parameters.get("queues", "1")) for port in ports), default=1)
+    if queues == 1:
+        return ()
+    return (
+        f"{queues} queues a port: frames of different 5-tuples may overtake each other, and are told as reordered",
+    )
+
+
 class DeployedSystem:
     """Real frames through a real switch."""
 
@@ -93,7 +103,7 @@ class DeployedSystem:
         self.topology = deployment.placement.topology
         self.testbed = deployment.placement.testbed
         self.version = deployment.version
-        self.notes = (*deployment.placement.notes, *deployment.notes)
+        self.notes = (*deployment.placement.notes, *deployment.notes, *of_queues(deployment.ports))
 
     def addresses(self) -> tuple[str, ...]:
         """Return the MAC address of every generator port, in order."""

@@ -102,8 +102,8 @@ def take(mebibytes: int, directory: Path, pool: Pool | None) -> Taken:
 
 def _raised(missing: int, mebibytes: int, directory: Path, pool: Pool) -> Taken:
     before = pool.pages
-    added = _journalled(directory)
-    _write_journal(directory, added + missing)
+    added = _journalled(directory) + _came_of_asking(directory, pool)
+    _write_journal(directory, added, asked=missing, found=before)
     try:
         pool.resize(before + missing)
     except OSError as error:
@@ -126,13 +126,25 @@ def give_back(directory: Path, pool: Pool | None) -> list[str]:
     Raises:
         OSError: not permitted.
     """
-    added = _journalled(directory)
-    if not added or pool is None:
+    if pool is None:
         return []
     with _alone(directory):
+        added = _journalled(directory) + _came_of_asking(directory, pool)
+        if not added:
+            return []
         _lower(pool, added)
         _write_journal(directory, 0)
     return [f"{added} huge pages"]
+
+
+def _came_of_asking(directory: Path, pool: Pool) -> int:
+    """Return what the kernel gave of a request whose run was killed before it could note that."""
+    try:
+        journal = json.loads((directory / JOURNAL).read_text())
+        asked, found = int(journal["asked_pages"]), int(journal["found_pages"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+    return max(0, min(asked, pool.pages - found))
 
 
 def _lower(pool: Pool, by: int) -> None:
@@ -161,9 +173,11 @@ def _journalled(directory: Path) -> int:
         return 0  # none, or cut off before anything was asked of the kernel
 
 
-def _write_journal(directory: Path, added: int) -> None:
+def _write_journal(directory: Path, added: int, *, asked: int = 0, found: int = 0) -> None:
+    """Note what was added so far and, while the kernel is `asked` for more, how many pages it had before."""
+    asking = {"asked_pages": asked, "found_pages": found} if asked else {}
     fresh = directory / f"{JOURNAL}.new"
-    fresh.write_text(json.dumps({"added_pages": added}))
+    fresh.write_text(json.dumps({"added_pages": added, **asking}))
     fresh.replace(directory / JOURNAL)
 
 

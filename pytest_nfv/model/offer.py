@@ -103,7 +103,7 @@ class Offer:
         burst: frames sent back to back at a time (T20's B); 0 lets the generator pace as evenly as it can.
         settle_s: deadline for counters to come to rest after the last frame.
         quiet_s: counters unmoved for this long are at rest.
-        latency_every: take latencies from one batch received of every n frames; 1 is from all, 0 is from none.
+        latency_every: take the latencies of one batch received of every n frames; 1 is of every frame, 0 of none.
         role: which half of the work is this generator's: `both`, `send`, or `receive` until it is told to finish.
         maximum: the load is a ceiling: offering less, as much as can be, is what is wanted.
         receiver_measured: the receiving end is part of what is measured: frames it has no room for are lost.

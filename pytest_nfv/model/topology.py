@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
@@ -9,22 +10,32 @@ from pytest_nfv.errors import ConfigurationError
 from pytest_nfv.model.trial import Direction
 from pytest_nfv.model.vnf import VNF
 
+Settings = tuple[tuple[str, str], ...]
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, init=False)
 class VSwitch:
     """A switch by its driver's name, with what that driver is told.
 
     Attributes:
         name: a row of the driver table: `linux-bridge`.
-        settings: (key, value) pairs that the driver understands; hashable, so that equal deployments are shared.
+        settings: (key, value) pairs that the driver understands, in the order of their keys whatever order or
+            mapping they were given in; hashable, so that equal deployments are shared.
     """
 
     name: str
-    settings: tuple[tuple[str, str], ...] = ()
+    settings: Settings
 
-    def __post_init__(self) -> None:
-        if not self.name:
+    def __init__(self, name: str, settings: Mapping[str, str] | Settings = ()) -> None:
+        """Make one; `settings` are a mapping of texts to texts, or pairs of texts.
+
+        Raises:
+            ConfigurationError: no name, or settings of another shape, or a key given twice.
+        """
+        if not name:
             raise ConfigurationError("a vSwitch needs a name")
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "settings", _pairs(name, settings))
 
     def __str__(self) -> str:
         return self.name
@@ -32,6 +43,23 @@ class VSwitch:
     def __repr__(self) -> str:
         settings = f", {dict(self.settings)}" if self.settings else ""
         return f"VSwitch({self.name!r}{settings})"
+
+
+def _pairs(name: str, settings: object) -> Settings:
+    pairs = tuple(settings.items()) if isinstance(settings, Mapping) else settings
+    if not isinstance(pairs, tuple) or not all(map(_is_setting, pairs)):
+        raise ConfigurationError(
+            f"VSwitch({name!r}) settings {settings!r}: accepted: texts by texts, such as "
+            '{"queues": "2"}, or pairs of texts, such as (("queues", "2"),)'
+        )
+    keys = [key for key, _ in pairs]
+    if len(set(keys)) < len(keys):
+        raise ConfigurationError(f"VSwitch({name!r}) settings {keys}: accepted: each key once")
+    return tuple(sorted(pairs))
+
+
+def _is_setting(pair: object) -> bool:
+    return isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(word, str) for word in pair)
 
 
 class Topology(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -103,7 +103,7 @@ def lines(measured: Iterable[tuple[str, Measurement | Mapping[str, Any]]], width
     if not rows:
         return []
     notes = list(dict.fromkeys(note for one in rows for note in one.notes))
-    cells = [HEADER, *(_cells(one, notes) for one in rows)]
+    cells = [HEADER, *(_cells(one, name, notes) for one, name in zip(rows, _names(rows), strict=True))]
     text = table((), cells, left=(0,), indent=2, width=width)
     said = [text[0]]
     for group, some in groupby(zip(rows, text[1:], strict=True), key=lambda pair: pair[0].group):
@@ -113,10 +113,18 @@ def lines(measured: Iterable[tuple[str, Measurement | Mapping[str, Any]]], width
     return [*said, "  " + totals(one.verdict for one in rows)]
 
 
-def _cells(one: Row, notes: list[str]) -> tuple[str, ...]:
+def _names(rows: Sequence[Row]) -> list[str]:
+    """Return the parameters, shortened; whole where two that differ would look alike."""
+    meant: dict[tuple[str, str], set[str]] = {}
+    for one in rows:
+        meant.setdefault((one.group, shortened(one.parameters, _LONGEST_PARAMETERS)), set()).add(one.parameters)
+    found = ((one, shortened(one.parameters, _LONGEST_PARAMETERS)) for one in rows)
+    return [name if len(meant[one.group, name]) == 1 else one.parameters for one, name in found]
+
+
+def _cells(one: Row, name: str, notes: list[str]) -> tuple[str, ...]:
     marks = "".join(f"({notes.index(note) + 1})" for note in one.notes)
-    shown = shortened(one.parameters, _LONGEST_PARAMETERS)
-    return (shown, one.frame, one.asked, one.result, one.of_line, one.loss, one.trials, one.verdict, marks)
+    return (name, one.frame, one.asked, one.result, one.of_line, one.loss, one.trials, one.verdict, marks)
 
 
 def totals(verdicts: Iterable[str]) -> str:

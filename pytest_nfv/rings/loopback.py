@@ -21,13 +21,18 @@ BURST_MAX = 64
 
 
 class _Wire:
-    """One way: `written` and `read` count frames since the start."""
+    """One way: `written` and `read` count frames since the start.
+
+    What was put on is copied when it is looked at, or when its sender goes on: at the far end it is at once, and a
+    stamp taken before the copy holds as little of the wire's own work as one taken of a ring of shared memory.
+    """
 
     def __init__(self, slots: int) -> None:
         self.slots = slots
         self.frames: U8 = np.zeros((slots, SIGNATURE_OCTETS), np.uint8)
         self.octets = np.zeros(slots, np.int64)
         self.written = self.read = 0
+        self._pending: tuple[U8, I64, int] | None = None
 
     def widen(self, octets: int) -> None:
         if octets > self.frames.shape[1]:
@@ -36,13 +41,21 @@ class _Wire:
             self.frames = wider
 
     def put(self, frames: U8, octets: I64) -> int:
-        """Copy in what there is room for, of these lengths; return how many."""
+        """Take what there is room for, of these lengths; return how many. `frames` stay until `settle`."""
+        self.settle()
         count = min(len(frames), self.slots - (self.written - self.read))
-        at = (self.written + np.arange(count)) % self.slots
-        self.frames[at, : frames.shape[1]] = frames[:count]
-        self.octets[at] = octets[:count]
+        self._pending = frames, octets, count
         self.written += count
         return count
+
+    def settle(self) -> None:
+        """Copy what was put on last."""
+        if self._pending is None:
+            return
+        (frames, octets, count), self._pending = self._pending, None
+        at = (self.written - count + np.arange(count)) % self.slots
+        self.frames[at, : frames.shape[1]] = frames[:count]
+        self.octets[at] = octets[:count]
 
 
 class LoopbackPort:
@@ -85,6 +98,7 @@ class LoopbackPort:
 
     def prepare(self, frames: Prepared) -> None:
         """Fill the transmit slots."""
+        self._out.settle()
         table = Frames.of(frames)
         width = -(-table.longest // 8) * 8
         rows = np.zeros((AsideSlots.rows_for(table, BURST_MAX), width), np.uint8)
@@ -98,6 +112,7 @@ class LoopbackPort:
 
     def reserve(self, count: int) -> U64:
         """Return the signature words of the next slots."""
+        self._out.settle()
         count = min(count, BURST_MAX)
         first = self._slots.ready(count)
         return self._words[first : first + count]
@@ -123,9 +138,11 @@ class LoopbackPort:
         count = min(limit, self._in.written - self._in.read, self._in.slots - first)
         if not count:
             return None
+        stamp_ns = self._clock()
+        self._in.settle()
         self._held = count
         rows = slice(first, first + count)
-        return Arrived(self._in.frames[rows], self._in.octets[rows], np.full(count, self._clock(), np.int64))
+        return Arrived(self._in.frames[rows], self._in.octets[rows], np.full(count, stamp_ns, np.int64))
 
     def release(self) -> None:
         """Free the slots."""

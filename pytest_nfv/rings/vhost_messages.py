@@ -62,12 +62,22 @@ class Closed(GeneratorError):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message as it arrived; whoever takes it owns its descriptors."""
+    """One message as it arrived; whoever takes it owns its descriptors.
+
+    Attributes:
+        port: the port that it came to, for texts.
+    """
 
     request: int
     flags: int
     payload: bytes
     descriptors: tuple[int, ...] = ()
+    port: str = ""
+
+    @property
+    def told(self) -> str:
+        """The port and the request's name, for texts."""
+        return f"{self.port}: {self.name}" if self.port else self.name
 
     @property
     def name(self) -> str:
@@ -148,7 +158,7 @@ def read_regions(message: Message) -> tuple[Region, ...]:
     room = _STATE.size + count * _REGION.size
     if not 1 <= count <= REGIONS_MAX or len(message.payload) < room or len(message.descriptors) != count:
         raise GeneratorError(
-            f"SET_MEM_TABLE of {count} regions in {len(message.payload)} octets with {len(message.descriptors)} "
+            f"{message.told} of {count} regions in {len(message.payload)} octets with {len(message.descriptors)} "
             f"descriptors: accepted: 1 to {REGIONS_MAX} regions with a descriptor each"
         )
     return tuple(Region(*parts) for parts in _REGION.iter_unpack(message.payload[_STATE.size : room]))
@@ -156,7 +166,7 @@ def read_regions(message: Message) -> tuple[Region, ...]:
 
 def _unpack(layout: struct.Struct, message: Message) -> tuple[int, ...]:
     if len(message.payload) != layout.size:
-        raise GeneratorError(f"{message.name} of {len(message.payload)} octets: accepted: {layout.size}")
+        raise GeneratorError(f"{message.told} of {len(message.payload)} octets: accepted: {layout.size}")
     return layout.unpack(message.payload)
 
 
@@ -207,7 +217,7 @@ class Channel:
         except GeneratorError:
             close_all(descriptors)
             raise
-        return Message(request, flags, payload, tuple(descriptors))
+        return Message(request, flags, payload, tuple(descriptors), self._name)
 
     def _take(self, octets: int, deadline: float, descriptors: list[int]) -> bytes:
         taken = b""

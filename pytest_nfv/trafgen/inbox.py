@@ -32,16 +32,14 @@ class FlowInbox:
     tracker: Tracker = field(default_factory=Tracker)
     latency: Histogram = field(default_factory=Histogram)
     corrupted: int = 0
-    last_stamp: int = 0
     unsampled: int = 0
 
 
 class Inbox:
     """Takes everything that arrives at one port.
 
-    Latency is sampled of the first frame of each batch sent: those behind it carry the stamp of the same moment,
-    but left later. At a load that leaves the generator time between frames, each is the first of its batch.
-    Where the offer asks for samples of every n frames only, whole batches received pass unsampled.
+    Latency is sampled of every frame, from its own stamp to the arrival that its port tells. Where the offer asks
+    for samples of every n frames only, whole batches received pass unsampled, and of others every frame is.
 
     Attributes:
         foreign: frames at this port that are not ours.
@@ -117,16 +115,9 @@ class Inbox:
             self._sample(flow, intact.stamps, intact.arrived_ns, first)
 
     def _sample(self, flow: FlowInbox, stamps: U64, arrived_ns: I64, first: Mask | None) -> None:
-        if self._passes(flow, len(stamps)):
-            flow.last_stamp = int(stamps[-1])
-            return
-        leads = np.empty(len(stamps), np.bool_)
-        leads[0] = int(stamps[0]) != flow.last_stamp
-        np.not_equal(stamps[1:], stamps[:-1], out=leads[1:])
-        flow.last_stamp = int(stamps[-1])
-        if first is not None:
-            leads &= first
-        flow.latency.add(arrived_ns[leads] - stamps[leads].view(np.int64))
+        if not self._passes(flow, len(stamps)):
+            latencies_ns = arrived_ns - stamps.view(np.int64)
+            flow.latency.add(latencies_ns if first is None else latencies_ns[first])
 
     def _passes(self, flow: FlowInbox, count: int) -> bool:
         """Whether a batch passes unsampled: fewer than n frames came since the last one that was sampled."""

@@ -27,6 +27,7 @@ START_S = 30.0
 _TOOL_S = 15
 _LOOK_EVERY_S = 0.02
 _QUIET = ("-vsyslog:off", "-vconsole:warn", "--no-chdir")
+_STOPPED = ("T", "t")  # by a signal, by a debugger; proc(5)
 
 
 class Daemons:
@@ -108,6 +109,17 @@ class Daemons:
             *("add-br", BRIDGE, "--", "set", "bridge", BRIDGE, "datapath_type=netdev", "fail_mode=secure"),
             *("other_config:mac-aging-time=3600", *bridge),
         )
+        self.run_switch(program, rules)
+
+    def run_switch(self, program: str, rules: Sequence[str]) -> None:
+        """Start ovs-vswitchd on what the database has, also where an earlier one has died.
+
+        Raises:
+            DeploymentError: it did not come up, or refused a port; with its own words.
+        """
+        if "ovs-vswitchd" in self._running:
+            self._running.pop("ovs-vswitchd").stop(0.0)
+        self._bridge_socket.unlink(missing_ok=True)  # of one that was killed: it would be taken for the new one's
         control = f"--unixctl={self._control}"
         self._launch("ovs-vswitchd", [program, f"unix:{self._socket}", control, *_QUIET])
         self._await("not every port came up", self._ports_are_up)
@@ -197,7 +209,7 @@ class Daemons:
         return self._running[name].pid if name in self._running else 0
 
     def check(self) -> None:
-        """Raise where a daemon has ended.
+        """Raise where a daemon has ended, or is stopped: then nothing is forwarded, and its tools wait in vain.
 
         Raises:
             DeploymentError: with its exit status and its last words.
@@ -206,6 +218,8 @@ class Daemons:
             status = process.poll()
             if status is not None:
                 raise DeploymentError(f"{self._name}: {name} has ended, exit status {status}{self._said(name)}")
+            if _state(process.pid) in _STOPPED:
+                raise DeploymentError(f"{self._name}: {name} is stopped, process {process.pid}{self._said(name)}")
         if not self._running:
             raise DeploymentError(f"{self._name} is not started")
 
@@ -230,3 +244,11 @@ class Daemons:
             self._running[name].stop(0.0)
             del self._running[name]
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def _state(pid: int) -> str:
+    """Return a process's state as proc(5) has it; empty where it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1]
+    except OSError:
+        return ""

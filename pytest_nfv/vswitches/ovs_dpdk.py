@@ -161,10 +161,8 @@ class OvsDpdk:
                 words += ["type=dpdkvhostuserclient", f'options:vhost-server-path="{self._socket(port)}"']
             else:
                 words += ["type=dpdkvhostuser"]  # its socket is called as the port, in OVS_RUNDIR
-            if len(cores) > 1:  # else OVS places queues by their load, anew whenever it likes
-                queues = range(self._vhost.queues)
-                placed = (f"{queue}:{cores[(port * len(queues) + queue) % len(cores)]}" for queue in queues)
-                words += [f'other_config:pmd-rxq-affinity="{",".join(placed)}"']
+            if placed := self._vhost.placed(port, cores):
+                words += [f'other_config:pmd-rxq-affinity="{placed}"']
         return words
 
     def _port(self, port: int) -> str:

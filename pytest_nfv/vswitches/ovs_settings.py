@@ -13,6 +13,7 @@ RULES = ("5tuple", "normal", "port")
 EMC = ("always", "off", "on")
 ON_OFF = ("off", "on")
 VHOST = ("client", "server")
+AFFINITY = ("ovs", "port", "queue")
 MEGAFLOWS_MIN, MEGAFLOWS_MAX = 1000, 10_000_000
 QUEUES_MAX = 16
 SLOTS_MIN, SLOTS_MAX = 64, 32_768
@@ -69,13 +70,16 @@ class VhostSettings:
         vhost: `client`: OVS connects to sockets that the generator serves; `server`: OVS serves them.
         queues: queue pairs of a port.
         slots: entries of each of a port's rings; 0 leaves the generator's own choice.
+        affinity: which of several polling threads takes a queue: `queue`: one after the other, over all queues of
+            all ports. `port`: one a port, for all of its queues. `ovs`: OVS's own choice, by load.
     """
 
     vhost: str = "client"
     queues: int = 1
     slots: int = 0
+    affinity: str = "queue"
 
-    KEYS: ClassVar[tuple[str, ...]] = ("vhost", "queues", "slots")
+    KEYS: ClassVar[tuple[str, ...]] = ("vhost", "queues", "slots", "affinity")
 
     @classmethod
     def of(cls, switch: str, settings: Mapping[str, str]) -> VhostSettings:
@@ -88,7 +92,18 @@ class VhostSettings:
             vhost=one_of(switch, settings, "vhost", VHOST, "client"),
             queues=whole(switch, settings, "queues", 1, 1, QUEUES_MAX),
             slots=power_of_two(switch, settings, "slots", 0, SLOTS_MIN, SLOTS_MAX),
+            affinity=one_of(switch, settings, "affinity", AFFINITY, "queue"),
         )
+
+    def placed(self, port: int, cores: Sequence[int]) -> str:
+        """Return a port's queues and their cores as OVS's `pmd-rxq-affinity` has them; empty leaves them to OVS.
+
+        With one polling thread there is nothing to choose.
+        """
+        if self.affinity == "ovs" or len(cores) < 2:
+            return ""
+        first, step = (port, 0) if self.affinity == "port" else (port * self.queues, 1)
+        return ",".join(f"{queue}:{cores[(first + step * queue) % len(cores)]}" for queue in range(self.queues))
 
     def parameters(self, socket: str) -> dict[str, str]:
         """Return what the generator is told about the port on `socket`: the other role."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+
+from pytest_nfv.model.offer import PortSpec
+from pytest_nfv.rings.port import Port
+from pytest_nfv.rings.table import open_ports
+from tests.contract.crossing import MACS, Opener
 
 STOP_S = 10.0
 
@@ -50,9 +54,27 @@ class Testpmd:
 
 
 @pytest.fixture
-def testpmd(tmp_path: Path) -> Iterator[Testpmd]:
-    if shutil.which("dpdk-testpmd") is None:
-        pytest.skip("dpdk-testpmd is not installed: apt-get install dpdk-dev")
+def testpmd(tmp_path: Path, needs: Callable[[str], None]) -> Iterator[Testpmd]:
+    needs("testpmd")
     runner = Testpmd(tmp_path)
     yield runner
     runner.stop()
+
+
+@pytest.fixture
+def opened() -> Iterator[Opener]:
+    """Open ports; they are closed with the test."""
+    all_of_them: list[Port] = []
+
+    def open_some(kind: str, *sockets: Path, **parameters: str) -> tuple[Port, ...]:
+        specs = [
+            PortSpec(kind, mac, 1500, {"socket": str(path), **parameters})
+            for mac, path in zip(MACS, sockets, strict=False)
+        ]
+        ports = open_ports(specs)
+        all_of_them.extend(ports)
+        return ports
+
+    yield open_some
+    for port in all_of_them:
+        port.close()

@@ -8,8 +8,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -28,7 +29,9 @@ def python(code: str) -> list[str]:
 
 
 @pytest.fixture(params=["local", "namespace"])
-def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
+def host(
+    request: pytest.FixtureRequest, tmp_path: Path, lacks: Callable[[CapabilityMissing], NoReturn]
+) -> Iterator[Host]:
     run_id = new_run_id()
     local = LocalHost(run_id)
     if request.param == "local":
@@ -37,7 +40,7 @@ def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
     try:
         lab = Lab(local, run_id, directory=tmp_path)
     except CapabilityMissing as error:
-        pytest.skip(str(error))
+        lacks(error)
     try:
         yield lab.namespace("gen")
     finally:

@@ -6,52 +6,35 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
 import pytest
 
 from pytest_nfv.errors import GeneratorError
-from pytest_nfv.model.offer import FlowOffer, Offer, PortSpec
+from pytest_nfv.model.offer import FlowOffer, Offer
 from pytest_nfv.model.trial import Direction
-from pytest_nfv.rings.port import Port
-from pytest_nfv.rings.table import open_ports
 from pytest_nfv.trafgen.engine import Trial, learn
-
-START_S = 20.0
-SEEN_S = 1.0
-WINDOW = 64  # frames in flight are fewer than twice this: far from what testpmd drops where a ring of 256 is full
-MACS = ("02:00:00:00:00:01", "02:00:00:00:00:02")
+from tests.contract.crossing import (
+    MACS,
+    SEEN_S,
+    START_S,
+    WINDOW,
+    Opener,
+    check_path,
+    send,
+    take,
+    templates,
+    wait_for_forwarding,
+    watch,
+)
 
 
 class Dpdk(Protocol):
     """The fixture's."""
 
     def start(self, devices: Sequence[str], mode: str = "io", *arguments: str) -> subprocess.Popen[bytes]: ...
-
-
-Opener = Callable[..., tuple[Port, ...]]
-
-
-@pytest.fixture
-def opened() -> Iterator[Opener]:
-    """Open ports; they are closed with the test."""
-    all_of_them: list[Port] = []
-
-    def open_some(kind: str, *sockets: Path, **parameters: str) -> tuple[Port, ...]:
-        specs = [
-            PortSpec(kind, mac, 1500, {"socket": str(path), **parameters})
-            for mac, path in zip(MACS, sockets, strict=False)
-        ]
-        ports = open_ports(specs)
-        all_of_them.extend(ports)
-        return ports
-
-    yield open_some
-    for port in all_of_them:
-        port.close()
 
 
 @pytest.fixture
@@ -61,69 +44,6 @@ def sockets(tmp_path: Path) -> tuple[Path, Path]:
 
 def vhost(sockets: tuple[Path, ...], extra: str = "") -> list[str]:
     return [f"net_vhost{index},iface={path}{extra}" for index, path in enumerate(sockets)]
-
-
-def templates(count: int, octets: int) -> np.ndarray:
-    rows = np.arange(count * octets).reshape(count, octets).astype(np.uint8)
-    rows[:, :14] = [2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xB5]
-    rows[:, 14] = np.arange(count)
-    return rows
-
-
-def send(port: Port, first: int, count: int) -> int:
-    words = port.reserve(count)
-    words[:, 0] = np.arange(first, first + len(words))
-    words[:, 1] = 77
-    return port.commit(len(words))[0]
-
-
-def take(port: Port, seconds: float = 0.0) -> list[bytes]:
-    """Return what arrived, within `seconds` where nothing had."""
-    deadline = time.monotonic() + seconds
-    while (arrived := port.receive(1024)) is None:
-        if time.monotonic() >= deadline:
-            return []
-    frames = [row[:octets].tobytes() for row, octets in zip(arrived.frames, arrived.octets, strict=True)]
-    port.release()
-    return frames
-
-
-def wait_for_forwarding(here: Port, there: Port) -> None:
-    """Send until something comes, and then until nothing more does."""
-    deadline = time.monotonic() + START_S
-    here.prepare(templates(1, 60))
-    there.expect(60)
-    while not take(there, 0.02):
-        assert time.monotonic() < deadline, "testpmd forwards nothing"
-        send(here, 0, 1)
-    while take(there, 0.2):
-        pass
-
-
-def check_path(here: Port, there: Port, octets: int, count: int, flows: int = 1) -> None:
-    """Send `count` frames, few at a time, and expect each back, whole and in its flow's order."""
-    rows = templates(flows, octets)
-    here.prepare(rows)
-    there.expect(octets)
-    sent = 0
-    back: list[bytes] = []
-    deadline = time.monotonic() + START_S
-    while len(back) < count:
-        assert time.monotonic() < deadline, f"{len(back)} of {sent} frames came back"
-        if sent < count and sent - len(back) < WINDOW:
-            sent += send(here, sent, min(64, count - sent))
-        back += take(there)
-    for flow in range(flows):
-        mine = [frame for frame in back if frame[14] == rows[flow, 14]]
-        numbers = [int.from_bytes(frame[-16:-8], "little") for frame in mine]
-        assert numbers == list(range(flow, count, flows))
-        assert {frame[:-16] for frame in mine} == {rows[flow].tobytes()[:-16]}
-
-
-def watch(port: Port, until_s: float) -> None:
-    """Look after the port as the engine does."""
-    while time.monotonic() < until_s:
-        port.overruns()
 
 
 @pytest.mark.parametrize("role", ["client", "server"])

@@ -12,40 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from pytest_nfv.deployment import capabilities
-from pytest_nfv.errors import CapabilityMissing
 from pytest_nfv.hosts.hugepages import default_pool
 from pytest_nfv.hosts.marks import runtime_directory
 from pytest_nfv.hosts.run_id import RUN_VARIABLE
 
 # Ten Mb/s: a load that any machine offers and forwards, so that a noisy one is slower, not wrong.
 EASY = ("--nfv-link=10MbE", "--nfv-duration=300ms", "--nfv-retry-invalid=20")
-
-
-@pytest.fixture
-def lacks(request: pytest.FixtureRequest) -> Callable[[CapabilityMissing], None]:
-    """Return a function that skips the test for want of a capability; a failure under `--nfv-require`."""
-    from pytest_nfv.plugin import settings_of
-
-    def lack(missing: CapabilityMissing) -> None:
-        if missing.capability in settings_of(request.config).require:
-            pytest.fail(f"required, and missing: {missing}")
-        pytest.skip(str(missing))
-
-    return lack
-
-
-@pytest.fixture
-def needs(lacks: Callable[[CapabilityMissing], None]) -> Callable[[str], None]:
-    """Return a function that skips the test where a capability is missing; a failure under `--nfv-require`."""
-
-    def need(name: str) -> None:
-        try:
-            capabilities.probe(name)
-        except CapabilityMissing as missing:
-            lacks(missing)
-
-    return need
 
 
 def processes_of_runs() -> set[int]:

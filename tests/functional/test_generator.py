@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from scapy.layers.inet import IP, TCP, UDP
@@ -61,13 +62,15 @@ ROOT = pytest.param(
 
 
 @pytest.fixture(params=[ROOT, pytest.param(True, id="rootless")])
-def switch(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LinuxBridge]:
+def switch(
+    request: pytest.FixtureRequest, tmp_path: Path, lacks: Callable[[CapabilityMissing], NoReturn]
+) -> Iterator[LinuxBridge]:
     run_id = new_run_id()
     try:
         lab = Lab(LocalHost(run_id), run_id, request.param, tmp_path)
         LinuxBridge.probe(lab.host)
     except CapabilityMissing as error:
-        pytest.skip(str(error))
+        lacks(error)
     driver = LinuxBridge(lab, {})
     yield driver
     driver.stop()

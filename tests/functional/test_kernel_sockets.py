@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -62,13 +63,15 @@ BOTH = pytest.mark.parametrize("topology", PAIRS, indirect=True, ids=str)
 
 
 @pytest.fixture(params=[ROOT, pytest.param(True, id="rootless")])
-def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
+def lab(
+    request: pytest.FixtureRequest, tmp_path: Path, lacks: Callable[[CapabilityMissing], NoReturn]
+) -> Iterator[Lab]:
     run_id = new_run_id()
     try:
         the_lab = Lab(LocalHost(run_id), run_id, request.param, tmp_path)
         LinuxBridge.probe(the_lab.host)
     except CapabilityMissing as error:
-        pytest.skip(str(error))
+        lacks(error)
     yield the_lab
     the_lab.close()
 
@@ -80,11 +83,13 @@ def topology(request: pytest.FixtureRequest) -> SocketPair:
 
 
 @pytest.fixture
-def deployment(lab: Lab, topology: SocketPair) -> Iterator[Deployment]:
+def deployment(
+    lab: Lab, topology: SocketPair, lacks: Callable[[CapabilityMissing], NoReturn]
+) -> Iterator[Deployment]:
     try:
         placement = place(topology, built_in()["local"], sorted(os.sched_getaffinity(0)))
     except CapabilityMissing as error:
-        pytest.skip(str(error))
+        lacks(error)
     made = Deployment(placement, lab)
     yield made
     made.close()

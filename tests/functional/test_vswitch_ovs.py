@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,11 @@ from typing import Any
 
 import pytest
 
+from pytest_nfv.hosts.lab import Lab
+from pytest_nfv.hosts.local import LocalHost
+from pytest_nfv.hosts.run_id import new_run_id
+from pytest_nfv.rings.table import open_ports
+from pytest_nfv.vswitches.ovs_dpdk import OvsDpdk
 from tests.functional.conftest import Suite, processes_of_runs, wait_for
 
 RUNS = Path("/run/pytest-nfv")
@@ -167,3 +173,43 @@ def test_a_wrong_setting_is_named_with_what_is_accepted(suite: Suite, ready: Cal
     status, out = suite.run("--nfv-vswitch=ovs-dpdk", "-k", "flood")
     assert status == 1, out
     assert "ovs-dpdk: rules 'flood': accepted: 5tuple, normal, port" in out
+
+
+@pytest.mark.parametrize(
+    ("affinity", "expected"),
+    [
+        ("queue", {("v0", 0): 0, ("v0", 1): 1, ("v1", 0): 0, ("v1", 1): 1}),
+        ("port", {("v0", 0): 0, ("v0", 1): 0, ("v1", 0): 1, ("v1", 1): 1}),
+    ],
+)
+def test_queues_are_polled_on_the_cores_that_were_asked_for(
+    ready: Callable[[str], None], affinity: str, expected: dict[tuple[str, int], int]
+) -> None:
+    ready("ovs-dpdk")
+    cores = sorted(os.sched_getaffinity(0))[:2]
+    run_id = new_run_id()
+    lab = Lab(LocalHost(run_id), run_id)
+    try:
+        switch = OvsDpdk(lab, {"queues": "2", "affinity": affinity})
+        specs = switch.start(2, 1500, cores)
+        ports = open_ports(specs)
+        try:
+            wanted = {queue: cores[number] for queue, number in expected.items()}
+            wait_for(lambda: polled_queues(switch) == wanted, f"{wanted} of {polled_queues(switch)}")
+        finally:
+            for port in ports:
+                port.close()
+            switch.stop()
+    finally:
+        lab.close()
+
+
+def polled_queues(switch: OvsDpdk) -> dict[tuple[str, int], int]:
+    """Return the core of each queue of each port, as OVS tells it."""
+    found, core = {}, -1
+    for line in switch._started().ask("dpif-netdev/pmd-rxq-show").splitlines():
+        if head := re.match(r"pmd thread numa_id \d+ core_id (\d+)", line):
+            core = int(head[1])
+        elif queue := re.match(r"\s+port: (\S+)\s+queue-id:\s+(\d+)", line):
+            found[queue[1], int(queue[2])] = core
+    return found

@@ -124,6 +124,26 @@ def test_addresses_are_written_anew_as_forwarded_says(suite: Suite) -> None:
     checked_trials(suite, 4)
 
 
+BURSTS = """
+from pytest_nfv import P2P, VSwitch, pps
+
+def test_bursts(deploy):
+    for rate in (1000, 20_000):
+        deploy(P2P(VSwitch("testpmd", {"slots": "1024"}))).latency(rate * pps, frame_size=64, burst=128)
+"""
+
+
+def test_every_frame_of_a_burst_is_a_latency_sample(suite: Suite) -> None:
+    suite.write(BURSTS)
+    status, text = suite.run("--nfv-report=out", "--nfv-duration=1s")
+    assert status == 0, text
+    record = json.loads((suite.folder / "out" / "record.json").read_text())
+    for measurement in record["results"][0]["measurements"]:
+        for trial in measurement["trials"]:
+            (flow,), (latency,) = trial["flows"], trial["latency"]
+            assert latency["samples_frames"] == flow["received_frames"] > 900
+
+
 def test_a_wrong_setting_ends_the_run_with_what_is_accepted(suite: Suite) -> None:
     suite.write(SUITE.format(settings=[{"mode": "csum"}], pairs=1, rate=1, frame_size=64))
     status, text = suite.run()

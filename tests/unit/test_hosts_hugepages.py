@@ -155,3 +155,42 @@ def test_a_cut_off_journal_is_none(tmp_path: Path, run: Path, monkeypatch: pytes
     (run / JOURNAL).write_text('{"added_')
     assert give_back(run, pool) == []
     assert pool.pages == 4
+
+
+@pytest.mark.parametrize("given", [0, 3, 16])
+def test_a_run_that_is_killed_while_it_asks_takes_back_what_it_got_and_no_more(
+    tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch, given: int
+) -> None:
+    pool = made(tmp_path, monkeypatch, 10, 4)
+    resize = Pool.resize
+
+    def killed(self: Pool, wanted: int) -> None:
+        resize(self, 10 + given)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Pool, "resize", killed)
+    with pytest.raises(KeyboardInterrupt):
+        take(40, run, pool)
+    monkeypatch.setattr(Pool, "resize", resize)
+    assert give_back(run, pool) == ([f"{given} huge pages"] if given else [])
+    assert pool.pages == 10
+
+
+def test_what_an_interrupted_request_got_is_given_back_with_what_the_next_one_got(
+    tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = made(tmp_path, monkeypatch, 10, 4)
+    resize = Pool.resize
+
+    def interrupted(self: Pool, wanted: int) -> None:
+        resize(self, 13)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Pool, "resize", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        take(40, run, pool)
+    monkeypatch.setattr(Pool, "resize", resize)
+    assert take(40, run, pool).enough
+    more = pool.pages - 10
+    assert give_back(run, pool) == [f"{more} huge pages"]
+    assert pool.pages == 10

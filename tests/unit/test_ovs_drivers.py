@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -184,6 +187,21 @@ def test_queues_of_all_ports_go_round_the_cores(lab: FakeLab) -> None:
     assert "mtu_request=9000 type=dpdkvhostuser " in said
 
 
+@pytest.mark.parametrize(
+    ("affinity", "placed"),
+    [("queue", ['"0:0,1:2"', '"0:3,1:0"']), ("port", ['"0:0,1:0"', '"0:2,1:2"']), ("ovs", [])],
+)
+def test_queues_are_placed_on_cores_as_asked(lab: FakeLab, affinity: str, placed: list[str]) -> None:
+    dpdk(lab, queues="2", affinity=affinity).start(2, 1500, [0, 2, 3])
+    assert re.findall(r'other_config:pmd-rxq-affinity=("[^"]*")', lab.host.configured()) == placed
+
+
+@pytest.mark.parametrize("affinity", ["queue", "port", "ovs"])
+def test_with_one_core_nothing_is_placed(lab: FakeLab, affinity: str) -> None:
+    dpdk(lab, queues="2", affinity=affinity).start(2, 1500, [1])
+    assert "pmd-rxq-affinity" not in lab.host.configured()
+
+
 def test_without_huge_pages_dpdk_takes_plain_memory_and_says_so(lab: FakeLab) -> None:
     lab.huge_mib = 0
     switch = dpdk(lab)
@@ -284,6 +302,20 @@ def test_threads_of_both_daemons_have_names_of_their_own(lab: FakeLab) -> None:
     threads = switch.threads()
     assert os.getpid() in threads
     assert len(set(threads.values())) == len(threads)
+
+
+@pytest.mark.parametrize("kind", [OvsDpdk, Ovs])
+def test_a_daemon_that_is_stopped_is_told(lab: FakeLab, kind: type[OvsDpdk] | type[Ovs]) -> None:
+    switch = kind(cast(Lab, lab), {"rules": "normal"})
+    switch.start(2, 1500, [0])
+    with subprocess.Popen(["sleep", "60"]) as process:
+        lab.host.processes[1].pid = process.pid
+        switch.check()
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+        with pytest.raises(DeploymentError, match=f"ovs-vswitchd is stopped, process {process.pid}"):
+            switch.check()
+        process.kill()
 
 
 @pytest.mark.parametrize("kind", [OvsDpdk, Ovs])

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Dot1Q, Ether
@@ -66,6 +66,7 @@ def added(address: str, more: int) -> str:
 @settings(max_examples=25, deadline=None)
 @given(sizes=MIXES, tuples=st.sampled_from([1, 2, 3, 7, 64, 1000]), packet=st.sampled_from(sorted(PACKETS)))
 def test_every_frame_is_what_a_slow_oracle_says(sizes: dict[int, int], tuples: int, packet: str) -> None:
+    assume(packet != "tagged" or min(sizes) >= 66)  # VLAN tag, headers and signature take as much
     mix = Mix.of(sizes)
     frames = 300
     base = PACKETS[packet] or IP(src="198.18.0.1", dst="198.19.0.1") / UDP(sport=0xC020, dport=7)
@@ -142,6 +143,7 @@ class Rewriting(LoopbackPort):
     def commit(self, count: int) -> tuple[int, int]:
         before = self._out.written
         taken, refused = super().commit(count)
+        self._out.settle()
         for slot in range(before, before + taken):
             frame = self._out.frames[slot % self._out.slots]
             frame[:] = np.frombuffer(routed(frame.tobytes()), np.uint8)

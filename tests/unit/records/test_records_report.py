@@ -222,3 +222,9 @@ def test_report_is_written_with_a_comparison(samples: Samples, tmp_path: Path) -
 def test_report_that_cannot_be_written_says_why(samples: Samples, tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"report\.html: cannot be written: No such file or directory"):
         write_report(samples.record(), tmp_path / "none")
+
+
+def test_rows_that_would_look_alike_when_shortened_are_named_whole(samples: Samples) -> None:
+    names = [f"local-throughput,local,{pairs}vs{pairs},ovs-dpdk,1500,20M,32" for pairs in (1, 2)]
+    lines = summary.lines([(f"t.py::test_x[{name}]", samples.simulated()) for name in names])
+    assert [sum(name in line for line in lines) for name in names] == [1, 1]
