@@ -52,7 +52,7 @@ class Counters:
         function: counters of the function's own.
         rounds: looks at both rings; busy: those that found a frame. Their ratio says how near the engine is to
             its limit, as a process that polls always has its core's whole time.
-        busy_ns: what the latter took; ran_ns: since the run began. Both have the time in which others had the core.
+        busy_ns: what the latter took; ran_ns: since the run began. Both hold what others had the core for.
     """
 
     nics: tuple[NicCounters, ...]

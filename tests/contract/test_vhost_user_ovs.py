@@ -20,6 +20,7 @@ from pytest_nfv.vswitches import ovs_programs
 from pytest_nfv.vswitches.ovs_daemons import Daemons
 from pytest_nfv.vswitches.ovs_dpdk import PACKAGE, OvsDpdk
 from pytest_nfv.vswitches.ovs_rules import flow_rules
+from pytest_nfv.vswitches.protocol import ALONE
 from tests.contract.crossing import SEEN_S, check_path, send, wait_for_forwarding, watch
 
 ROLES = pytest.mark.parametrize("vhost", ["client", "server"])  # which OVS is; the ports are the other
@@ -111,4 +112,4 @@ def restart(switch: OvsDpdk, daemons: Daemons, vhost: str) -> None:
         for port in (0, 1):
             Path(switch._socket(port)).unlink()
     program, _ = ovs_programs.find(LocalHost(), "ovs-dpdk", ovs_programs.WITH_DPDK, dpdk=True, package=PACKAGE)
-    daemons.run_switch(program, flow_rules("port", 2))
+    daemons.run_switch(program, flow_rules("port", ALONE, ["", ""]))

@@ -96,8 +96,8 @@ def test_start_makes_and_stop_removes_in_reverse(lab: FakeLab, switch: LinuxBrid
     assert lab.calls == [
         "namespace gen",
         "namespace dut",
-        "veth g0 s0-run01",
-        "veth g1 s1-run01",
+        "veth s0-run01 g0",
+        "veth s1-run01 g1",
         "bridge br0 s0-run01 s1-run01",
         "pin [100, 101] [0]",
         "remove dut",

@@ -67,7 +67,7 @@ def test_rules_join_the_ports_of_a_pair_both_ways() -> None:
     )
     assert flow_rules("normal", ALONE, STATIONS[:1]) == ("in_port=1,actions=NORMAL",)
     with pytest.raises(
-        ConfigurationError, match="rules 'port': segments .* of 3 ports: accepted: each of two ports"
+        ConfigurationError, match=r"rules 'port': segments .* of 3 ports: accepted: each of two ports"
     ):
         flow_rules("port", ALONE, STATIONS[:3])
 
