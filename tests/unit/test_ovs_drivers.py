@@ -344,8 +344,8 @@ def test_frames_dropped_at_a_socket_are_no_frames_taken_in(lab: FakeLab) -> None
     ]
     off = "{'tso': False, 'gso': False"
     assert lab.calls == [
-        f"veth g0 s0-run01 {off}}} {off}, 'gro': True}}",
-        f"veth g1 s1-run01 {off}}} {off}, 'gro': True}}",
+        f"veth s0-run01 g0 {off}, 'gro': True}} {off}}}",
+        f"veth s1-run01 g1 {off}, 'gro': True}} {off}}}",
         "pin [100, 101] [0]",
     ]
     lab.host.role = "dut"

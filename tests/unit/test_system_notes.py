@@ -16,7 +16,9 @@ from pytest_nfv.model.topology import P2P, VSwitch
 def notes(**parameters: str) -> tuple[str, ...]:
     ports = [PortSpec("vhost_user", f"02::{port}", parameters=parameters) for port in (0, 1)]
     placement = place(P2P(VSwitch("ovs-dpdk")), built_in()["local"], [0, 1])
-    made: Any = SimpleNamespace(placement=placement, version="1", notes=("no huge pages",), ports=ports, proven=True)
+    made: Any = SimpleNamespace(
+        placement=placement, version="1", notes=("no huge pages",), ports=ports, proven=True
+    )
     return DeployedSystem(cast(Deployment, made)).notes
 
 
