@@ -59,6 +59,7 @@ class Bottleneck:
         cause: `policy`, it was told to; `no room`, a queue was full; `unseen`, no counter tells.
         busy: part of the time that the component worked or waited for its core, the busiest of its threads; None
             where nothing was accounted.
+        waited: part of the time that it waited for its core while others had it, the thread that waited most.
     """
 
     direction: Direction
@@ -69,6 +70,7 @@ class Bottleneck:
     drops: Mapping[str, int] = field(default_factory=dict)
     cause: str = "unseen"
     busy: float | None = None
+    waited: float = 0.0
 
     @property
     def share(self) -> float:
@@ -84,7 +86,7 @@ class Bottleneck:
         why = ", ".join(f"{reason} {count:,}" for reason, count in self.drops.items()) or "seen by no counter"
         said = f"{self.component}: {self.lost:,} of {self.offered:,} frames lost at {self.place} ({why})"
         if self.cause == "no room" and self.busy is not None:
-            said += f"; {self.component} was busy, or waited for its core, {self.busy:.0%} of the time"
+            said += f"; {self.component} was busy {self.busy:.0%} of its time, and waited for its core {self.waited:.0%}"
         return said
 
 
@@ -111,7 +113,8 @@ def _worst(way: Direction, trials: Sequence[TrialResult]) -> Bottleneck | None:
         return None
     cause = _cause(drops)
     component = behind(place) if cause == "no room" else component_of(place)
-    return Bottleneck(way, place, component, offered, lost, drops, cause, _busy(component, trials))
+    busy, waited = _busy(component, trials), _waited(component, trials)
+    return Bottleneck(way, place, component, offered, lost, drops, cause, busy, waited)
 
 
 def _summed(way: Direction, trials: Sequence[TrialResult]) -> list[tuple[str, int, dict[str, int]]]:
@@ -154,3 +157,13 @@ def _busy(component: str, trials: Sequence[TrialResult]) -> float | None:
                 given_s * min(1.0, trial.offered_for_s / wall_s) if wall_s else 0.0
             )
     return max((min(1.0, busy[name] / of[name]) for name in busy if of[name] > 0), default=None)
+
+
+def _waited(component: str, trials: Sequence[TrialResult]) -> float:
+    wall_s = sum(max((core.wall_s for core in trial.cores), default=0.0) for trial in trials)
+    waits: dict[str, float] = {}
+    for one in (
+        thread for trial in trials for thread in trial.threads if component_of_thread(thread) == component
+    ):
+        waits[one.name] = waits.get(one.name, 0.0) + one.run_delay_s
+    return min(1.0, max(waits.values()) / wall_s) if waits and wall_s else 0.0

@@ -140,11 +140,12 @@ def _at_a_vnf(account: Account) -> list[str]:
     if found.busy is None:
         return [said]
     if found.short_of_time:
-        return [
-            f"{said} It worked, or waited for its core, {percent(found.busy)} of the time: it needs more of one."
-        ]
+        return [f"{said} It was busy {percent(found.busy)} of its time: it needs more of a core, or less to do."]
+    if found.waited > CROWDED:
+        wait = f"waited {percent(found.waited)} of the time for its core, which it shares"
+        return [f"{said} It {wait}: give it one of its own, or a longer queue."]
     return [
-        f"{said} It was busy {percent(found.busy)} of the time only: its queue is shorter than the load's bursts."
+        f"{said} It was busy {percent(found.busy)} of its time only: its queue is shorter than the load's bursts."
     ]
 
 
