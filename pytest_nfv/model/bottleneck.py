@@ -86,7 +86,7 @@ class Bottleneck:
         why = ", ".join(f"{reason} {count:,}" for reason, count in self.drops.items()) or "seen by no counter"
         said = f"{self.component}: {self.lost:,} of {self.offered:,} frames lost at {self.place} ({why})"
         if self.cause == "no room" and self.busy is not None:
-            said += f"; {self.component} was busy {self.busy:.0%} of its time, and waited for its core {self.waited:.0%}"
+            said += f"; it was busy {self.busy:.0%} of its time, and waited for its core {self.waited:.0%}"
         return said
 
 

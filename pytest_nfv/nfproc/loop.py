@@ -19,7 +19,7 @@ from pytest_nfv.rings.port import U8, Arrived
 
 TICK_NS = 20_000_000
 REST_S = 20e-6
-"""For this long a loop that shares its core leaves it to others where it found nothing; to yield it would not do: the
+"""For this long a loop that shares its core leaves it to others where it found nothing. To yield would not do: the
 scheduler gives each that never sleeps its part, frames or no frames."""
 LOOKS_A_ROUND = 64  # rounds between two looks at the clock
 _ETHERNET = 14
