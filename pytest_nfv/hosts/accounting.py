@@ -21,7 +21,8 @@ from pytest_nfv.model.trial import CoreUse, ThreadUse
 NOTEWORTHY_S = 100e-6
 """What ran on the device's core for less than this kept it from nothing."""
 
-_STAT_CORE = 36  # `processor` in /proc/PID/stat, counted from the state, which follows the name; proc(5)
+# Places in /proc/PID/stat, counted from the state, which follows the name; proc(5)
+_STAT_USER, _STAT_SYSTEM, _STAT_CORE = 11, 12, 36  # utime, stime, processor
 
 # /proc/stat: cpuN user nice system idle iowait irq softirq steal ...; proc(5)
 _USER, _NICE, _SYSTEM, _IRQ, _SOFTIRQ, _STEAL = 0, 1, 2, 5, 6, 7
@@ -46,11 +47,18 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Any thread of the machine: its name, the core that it ran on last, processor time in ns."""
+    """Any thread of the machine.
+
+    Attributes:
+        core: that it ran on last; cpu_ns: processor time.
+        user_ticks, system_ticks: the same by mode, as far as the kernel's ticks tell.
+    """
 
     name: str
     core: int
     cpu_ns: int
+    user_ticks: int = 0
+    system_ticks: int = 0
 
 
 def snapshot(host: Host, tids: Sequence[int]) -> Snapshot:
@@ -132,7 +140,9 @@ def read_tasks(proc: Path = Path("/proc")) -> dict[int, Task]:
             for entry in (process / "task").iterdir():
                 name, _, rest = (entry / "stat").read_text(errors="replace").partition("(")[2].rpartition(") ")
                 cpu_ns = (entry / "schedstat").read_text().split()[0]
-                tasks[int(entry.name)] = Task(name, int(rest.split()[_STAT_CORE]), int(cpu_ns))
+                words = rest.split()
+                modes = (int(words[_STAT_USER]), int(words[_STAT_SYSTEM]))
+                tasks[int(entry.name)] = Task(name, int(words[_STAT_CORE]), int(cpu_ns), *modes)
     return tasks
 
 
@@ -155,7 +165,19 @@ def thread_use(role: str, name: str, tid: int, before: Snapshot, after: Snapshot
     if tid not in before.threads or tid not in after.threads:
         return None
     (cpu_then, delay_then), (cpu_now, delay_now) = before.threads[tid], after.threads[tid]
-    return ThreadUse(role, name, (cpu_now - cpu_then) / 1e9, (delay_now - delay_then) / 1e9)
+    cpu_s = (cpu_now - cpu_then) / 1e9
+    system_s = _system_share(before.tasks.get(tid), after.tasks.get(tid))
+    return ThreadUse(
+        role, name, cpu_s, (delay_now - delay_then) / 1e9, system_s=None if system_s is None else system_s * cpu_s
+    )
+
+
+def _system_share(before: Task | None, after: Task | None) -> float | None:
+    """Return the part of a thread's time in the kernel; None where no tick met it."""
+    if before is None or after is None:
+        return None
+    user, system = after.user_ticks - before.user_ticks, after.system_ticks - before.system_ticks
+    return system / (user + system) if user + system > 0 else None
 
 
 class Accounts:

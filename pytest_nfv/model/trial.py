@@ -196,6 +196,7 @@ class ThreadUse:
         role: `device`, `generator`, or `other` for what ran on a core of the device without being part of it.
         worked_s: of a thread that polls, the part of `cpu_s` in which it had frames, by its own cycle counters;
             None for one that does not poll, or does not tell.
+        system_s: the part of `cpu_s` in the kernel, as far as the kernel's ticks tell; None where none met it.
     """
 
     role: str
@@ -203,6 +204,7 @@ class ThreadUse:
     cpu_s: float
     run_delay_s: float
     worked_s: float | None = None
+    system_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,8 +137,13 @@ class Account:
                 cpu_s=before.cpu_s + one.cpu_s,
                 run_delay_s=before.run_delay_s + one.run_delay_s,
                 worked_s=(before.worked_s or 0.0) + (one.worked_s or 0.0) if told else None,
+                system_s=_added(before.system_s, one.system_s),
             )
         return tuple(sums.values())
+
+
+def _added(one: float | None, other: float | None) -> float | None:
+    return other if one is None else one + (other or 0.0)
 
 
 def telling(measurement: Measurement) -> Account | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pytest_nfv.model.accounts import OTHER
+from pytest_nfv.model.bottleneck import component_of_thread
 from pytest_nfv.model.trial import CoreUse, ThreadUse
 from pytest_nfv.records.account import Account
 from pytest_nfv.records.text import table
@@ -11,6 +12,7 @@ from pytest_nfv.records.wording import numbered, percent, span
 OTHERS_FROM_S = 1e-3
 OTHERS_MOST = 5
 OURS_MOST = 8
+_WITH_VNFS = 3  # components: generator, switch, and a VNF at least
 
 
 def core_lines(account: Account) -> list[str]:
@@ -21,8 +23,36 @@ def core_lines(account: Account) -> list[str]:
         wall = span(max(core.wall_s for core in cores))
         lines.append(f"  cores, over {wall} ({numbered(account.numbers)})")
         lines += table((), [_core(core) for core in cores], left=(0,), indent=4)
+    lines += _component_lines(account)
     threads = [_thread(one) for one in _told(account)]
     return lines + table((), threads, left=(0,), indent=4)
+
+
+def _component_lines(account: Account) -> list[str]:
+    """Return what switch, VNFs and generator cost, where there are VNFs: a component's threads, summed."""
+    parts: dict[str, list[ThreadUse]] = {}
+    for one in account.threads():
+        if one.role != OTHER:
+            parts.setdefault(component_of_thread(one), []).append(one)
+    if len(parts) < _WITH_VNFS or not account.received:
+        return []
+    head = ("component", "on a core", "in the kernel", "with frames", "kept waiting", "a frame forwarded")
+    return table(head, [_component(name, threads, account.received) for name, threads in parts.items()], indent=4)
+
+
+def _component(name: str, threads: list[ThreadUse], forwarded: int) -> list[str]:
+    cpu_s = sum(one.cpu_s for one in threads)
+    work_s = sum(one.cpu_s if one.worked_s is None else one.worked_s for one in threads)
+    told = [one.system_s for one in threads if one.system_s is not None]
+    polls = any(one.worked_s is not None for one in threads)
+    return [
+        name,
+        span(cpu_s),
+        percent(min(1.0, sum(told) / cpu_s)) if told and cpu_s else "-",
+        percent(work_s / cpu_s) if polls and cpu_s else "-",
+        span(sum(one.run_delay_s for one in threads)),
+        span(work_s / forwarded),
+    ]
 
 
 def _core(core: CoreUse) -> list[str]:

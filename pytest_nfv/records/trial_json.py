@@ -54,6 +54,7 @@ def encode_trial(trial: TrialResult) -> dict[str, Any]:
                 "cpu_s": one.cpu_s,
                 "run_delay_s": one.run_delay_s,
                 "worked_s": one.worked_s,
+                "system_s": one.system_s,
             }
             for one in trial.threads
         ],
@@ -166,6 +167,7 @@ def _decode_thread(node: Node) -> ThreadUse:
         node.key("cpu_s").number(),
         node.key("run_delay_s").number(),
         node.later_key("worked_s").maybe(Node.number),
+        node.later_key("system_s").maybe(Node.number),
     )
 
 
