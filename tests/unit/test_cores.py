@@ -108,6 +108,10 @@ def test_without_any_accepted_core_the_switchs_is_shared() -> None:
 def test_a_vnf_wants_a_core_a_pair_of_vnics_or_vcpu(vnf: VNF, wants: int) -> None:
     spent = spread(PVP("linux-bridge", vnf, placement="spread"), range(8), sockets(8, 8), oversubscribe=False)
     assert spent.vnfs == (tuple(range(1, 1 + wants)),)
+    just = spread(
+        PVP("linux-bridge", vnf, placement="spread"), range(1 + wants), sockets(8, 8), oversubscribe=False
+    )
+    assert just == spent
     with pytest.raises(CapabilityMissing, match=f"takes {wants} device cores"):
         spread(PVP("linux-bridge", vnf, placement="spread"), range(wants), sockets(8, 8), oversubscribe=False)
 

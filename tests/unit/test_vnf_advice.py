@@ -80,7 +80,9 @@ def test_a_loss_that_no_counter_saw_says_so() -> None:
 
 def test_what_the_switch_lost_is_not_a_vnfs() -> None:
     for place in ("s0 rx (into the switch)", "s1 tx (out of the switch)"):
-        assert "vnf0" not in change(failed(place, {"ring full": 100}, busy=0.99))
+        said = change(failed(place, {"ring full": 100}, busy=0.99))
+        assert "vnf0" not in said
+        assert "found no room before it" not in said
 
 
 def test_a_record_says_the_same() -> None:

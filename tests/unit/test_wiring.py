@@ -165,8 +165,8 @@ def test_what_no_vnf_lets_through_arrives_nowhere(function: Function) -> None:
     wired = Chains(topology)
     ((_, sent),) = frames_of(topology)
     frame = sent
-    if isinstance(function, L3Fwd):  # from 198.18/16 to 198.18/16: the router puts it out where it came in
-        frame = sent[:30] + sent[26:30] + sent[34:]
+    if isinstance(function, L3Fwd):  # to 198.18/16: the first router puts it out where it came in
+        frame = sent[:26] + sent[30:34] + sent[26:30] + sent[34:]
     assert wired.arriving(THERE, frame, GENERATOR) is None
 
 
