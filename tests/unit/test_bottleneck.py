@@ -162,6 +162,16 @@ def test_how_busy_the_component_was(threads: tuple[ThreadUse, ...], busy: float 
         assert str(found).endswith(f"vnf0 was busy, or waited for its core, {busy:.0%} of the time")
 
 
+def test_time_after_the_last_frame_is_no_time_to_work_in() -> None:
+    """Accounts go on until counters are at rest: twice as long here as frames were offered."""
+    for thread in (use("vnf0 napi", 0.6, 0.3), use("vnf0 python", 1.6, worked_s=0.72)):
+        one = trial(full("s2 tx (to vnf0)"), threads=(thread,))
+        longer = replace(one, cores=(replace(one.cores[0], wall_s=2.0),))
+        found = bottleneck([longer])
+        assert found is not None
+        assert found.busy == pytest.approx(0.9)
+
+
 def test_a_rule_is_not_for_want_of_time() -> None:
     threads = (use("vnf0 napi", 1.0),)
     found = bottleneck([trial({"vnf0 nic1 tx": (5, {"policy": 5})}, threads=threads)])
