@@ -19,7 +19,7 @@ from pytest_nfv.rings.frames import I64
 from pytest_nfv.rings.port import U8, Arrived
 
 TICK_NS = 20_000_000
-LOOKS_A_ROUND = 64  # rounds between two looks at the clock
+LOOKS_A_ROUND = 64  # idle rounds between two looks at the clock
 _ETHERNET = 14
 
 
@@ -81,9 +81,11 @@ class Loop:
         next_ns = 0
         with _no_collector():
             while True:
-                if not self.turn() and share:
+                busy = self.turn()
+                if not busy and share:
                     os.sched_yield()
-                if self.rounds % LOOKS_A_ROUND == 0 and time.monotonic_ns() >= next_ns:
+                # After every batch: a user's own function may take its time, and whoever asks waits meanwhile.
+                if (busy or self.rounds % LOOKS_A_ROUND == 0) and time.monotonic_ns() >= next_ns:
                     if not tick():
                         return
                     self._overruns = [port.overruns() for port in self._ports]  # sees whether the peer lives
