@@ -5,19 +5,24 @@ from __future__ import annotations
 import os
 
 from pytest_nfv.deployment import vnf_capabilities as vnfs
+from pytest_nfv.deployment.cores import CAPABILITY as CORES
 from pytest_nfv.deployment.plan import place
 from pytest_nfv.errors import CapabilityMissing
 from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.local import LocalHost
 from pytest_nfv.hosts.run_id import new_run_id
+from pytest_nfv.model.chain import PVP
+from pytest_nfv.model.nf import L2Fwd
 from pytest_nfv.model.testbed import Testbed, built_in
 from pytest_nfv.model.topology import P2P, VSwitch
+from pytest_nfv.model.vnf import VNF
 from pytest_nfv.vswitches.table import ALIASES, DRIVERS, driver
 
 _MACHINE = {
     "netns": "network namespaces for this user, as root or inside a user namespace",
     "rootless": "network namespaces inside a user namespace",
     "two-cores": "a core for the device and one for the generator",
+    CORES: "a core for each VNF beside the switch's and the generator's, where a placement asks for that",
 }
 
 
@@ -38,9 +43,11 @@ def probe(name: str) -> str:
         return driver(name).probe(LocalHost())
     if name in vnfs.CAPABILITIES:
         return vnfs.probe(name)
-    if name == "two-cores":
+    if name in ("two-cores", CORES):
         cores = sorted(os.sched_getaffinity(0))
-        place(P2P(VSwitch("any")), built_in()["local"], cores)
+        switch = VSwitch("any")
+        placed = P2P(switch) if name == "two-cores" else PVP(switch, VNF(L2Fwd()), placement="spread")
+        place(placed, built_in()["local"], cores)
         return f"{len(cores)} cores"
     _ = _MACHINE[name]
     lab = Lab(LocalHost(), new_run_id(), rootless=True if name == "rootless" else None)

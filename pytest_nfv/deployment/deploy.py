@@ -102,8 +102,16 @@ class Deployment:
         return tuple(port.address for port in self.ports)
 
     def counters(self) -> tuple[tuple[PortCounters, ...], dict[str, VnfCounters]]:
-        """Read the counters of the switch's ports, and of the VNFs by their names."""
-        return self.switch.counters(), self._vnfs.counters() if self._vnfs else {}
+        """Read the counters of the switch's ports, and of the VNFs by their names.
+
+        Raises:
+            DeploymentError: something is gone; see `check`.
+        """
+        try:
+            return self.switch.counters(), self._vnfs.counters() if self._vnfs else {}
+        except DeploymentError:
+            self.check()  # a switch that misses a VNF says less than the VNF's own last words
+            raise
 
     def counters_at_rest(self) -> tuple[tuple[PortCounters, ...], dict[str, VnfCounters]]:
         """Read the counters once learning frames are through all VNFs, or after `REST_S` as they are."""
@@ -127,11 +135,17 @@ class Deployment:
         """Raise where something of the device is gone.
 
         Raises:
-            DeploymentError: with its last words.
+            DeploymentError: with its last words; of switch and VNFs, as each misses what it was connected to.
         """
-        self.switch.check()
-        if self._vnfs:
-            self._vnfs.check()
+        said = []
+        for part in (self._vnfs, self.switch):
+            try:
+                if part is not None:
+                    part.check()
+            except DeploymentError as error:
+                said.append(error)
+        if said:
+            raise DeploymentError("\n".join(map(str, said))) from said[0]
 
     def arriving(self, way: Direction, frame: bytes) -> bytes:
         """Return how a frame of a direction arrives, through switch and VNFs; one that a VNF drops as it went in.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, TypeVar
 
 from pytest_nfv.deployment.wiring import Chains, Instance
 from pytest_nfv.errors import ConfigurationError, DeploymentError
@@ -29,6 +29,9 @@ from pytest_nfv.vnfs.vm_settings import Machine, Tap, VhostUser
 from pytest_nfv.vnfs.xdp import XdpEngine
 from pytest_nfv.vswitches.protocol import PollCycles, Vnic
 
+CONTAINER_S = 0.5
+"""What ran in a container that was ended is gone a moment before LXC says so."""
+Told = TypeVar("Told")
 ACCEPTED = {
     "veth": ("kernel", "numpy", "testpmd", "xdp"),
     "vhost_user": ("numpy", "testpmd"),
@@ -316,6 +319,7 @@ class Vnfs:
         self._lab, self._chains, self._joins, self._switch = lab, chains, joins, switch
         self._undo = ExitStack()
         self._running: dict[Instance, Running] = {}
+        self._containers: dict[Instance, LxcVnf] = {}
         self._vnfs = {one.vnf_number: chosen(one.vnf, joins, switch) for one in chains.instances}
         self._nodes: dict[int, NamespaceHost] = {}
         try:
@@ -366,14 +370,14 @@ class Vnfs:
             vnf, node = self._vnfs[one.vnf_number], self._nodes[one.number]
             own = tuple(nics[2 * one.number : 2 * one.number + 2])
             mine = cores[one.vnf_number]
-            host = device_host if vnf.host == "vm" else self._hosted(vnf, node, mine, own)
+            host = device_host if vnf.host == "vm" else self._hosted(one, vnf, node, mine)
             function = self._chains.function(one, generator)
             place = Place(self._lab, one, function, node, host, own, mine, shared)
             made = _Guest(place) if vnf.host == "vm" else _ENGINES[vnf.engine](place)
             self._running[one] = made
             self._undo.callback(made.stop)
 
-    def _hosted(self, vnf: VNF, node: NamespaceHost, cores: Sequence[int], nics: Sequence[PortSpec]) -> Host:
+    def _hosted(self, one: Instance, vnf: VNF, node: NamespaceHost, cores: Sequence[int]) -> Host:
         own = () if vnf.engine == "numpy" else cores  # pinned once it is up
         if vnf.host == "lxc":
             # The run's own directory: sockets are in there, and what a program of a VNF keeps.
@@ -383,6 +387,7 @@ class Vnfs:
             container = LxcVnf(self._lab, node, cores=own, memory_mib=vnf.memory_mib, mounts=mounts)
             container.start_container()
             self._undo.callback(container.stop)
+            self._containers[one] = container
             return container
         if vnf.engine == "kernel":
             return node  # no process of its own
@@ -395,7 +400,7 @@ class Vnfs:
 
     def counters(self) -> dict[str, VnfCounters]:
         """Read all, by the instance's name."""
-        return {instance.name: one.counters() for instance, one in self._running.items()}
+        return {instance.name: self._told(instance, one.counters) for instance, one in self._running.items()}
 
     def threads(self) -> dict[int, str]:
         """Return every thread that forwards, with the VNF's name before its own."""
@@ -407,7 +412,8 @@ class Vnfs:
 
     def poll_cycles(self) -> dict[int, PollCycles]:
         """Return the cycles of those that poll and tell."""
-        return {tid: cycles for one in self._running.values() for tid, cycles in one.poll_cycles().items()}
+        told = [self._told(instance, one.poll_cycles) for instance, one in self._running.items()]
+        return {tid: cycles for cycles_of in told for tid, cycles in cycles_of.items()}
 
     def check(self) -> None:
         """Raise where one is gone.
@@ -416,10 +422,18 @@ class Vnfs:
             DeploymentError: with its last words.
         """
         for instance, one in self._running.items():
-            try:
-                one.check()
-            except DeploymentError as error:
-                raise DeploymentError(f"{instance.name}: {error}") from error
+            self._told(instance, one.check)
+
+    def _told(self, instance: Instance, ask: Callable[[], Told]) -> Told:
+        """Ask an instance; an error names it, and its container where that has ended."""
+        container, named = self._containers.get(instance), f"{instance.name}: "
+        try:
+            if container is not None:
+                container.check()
+            return ask()
+        except DeploymentError as error:
+            why = (container.ended(CONTAINER_S) if container is not None else "") or str(error).removeprefix(named)
+            raise DeploymentError(named + why) from error
 
     def close(self) -> None:
         """Take them down, the last first; safe to call twice."""

@@ -16,6 +16,10 @@ class LinesBroken(Exception):
     """The other end died, said nothing in time, or said nonsense; internal to `hosts`."""
 
 
+class LinesLate(LinesBroken):
+    """It said nothing in time."""
+
+
 class JsonLines:
     """The asking end."""
 
@@ -61,7 +65,7 @@ class JsonLines:
         while b"\n" not in self._rest:
             left = max(0.0, deadline - time.monotonic())
             if not select.select([descriptor], [], [], left)[0]:
-                raise LinesBroken(f"it did not answer within {timeout_s:g} s")
+                raise LinesLate(f"it did not answer within {timeout_s:g} s")
             piece = os.read(descriptor, 65536)
             if not piece:
                 raise LinesBroken("it ended")

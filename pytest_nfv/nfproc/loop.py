@@ -21,7 +21,7 @@ TICK_NS = 20_000_000
 REST_S = 20e-6
 """For this long a loop that shares its core leaves it to others where it found nothing. To yield would not do: the
 scheduler gives each that never sleeps its part, frames or no frames."""
-LOOKS_A_ROUND = 64  # rounds between two looks at the clock
+LOOKS_A_ROUND = 64  # idle rounds between two looks at the clock
 _ETHERNET = 14
 
 
@@ -83,9 +83,11 @@ class Loop:
         next_ns = 0
         with _no_collector():
             while True:
-                if not self.turn() and share:
+                busy = self.turn()
+                if not busy and share:
                     time.sleep(REST_S)
-                if self.rounds % LOOKS_A_ROUND == 0 and time.monotonic_ns() >= next_ns:
+                # After every batch: a user's own function may take its time, and whoever asks waits meanwhile.
+                if (busy or self.rounds % LOOKS_A_ROUND == 0) and time.monotonic_ns() >= next_ns:
                     if not tick():
                         return
                     self._overruns = [port.overruns() for port in self._ports]  # sees whether the peer lives

@@ -51,16 +51,18 @@ def _parametrised(metafunc: pytest.Metafunc, name: str) -> bool:
 
 
 def select(config: pytest.Config, items: list[pytest.Item], settings: Settings) -> None:
-    """Drop tests that parametrise `vswitch` or `frame_size` themselves, by values that this run does not use.
+    """Drop tests that parametrise `vswitch`, `vnf_host` or `frame_size` themselves, by values that are not used.
 
-    Switches are those of `--nfv-vswitch`, or the testbed's; sizes count where `--nfv-frame-size` is given.
+    Switches are those of `--nfv-vswitch`, or the testbed's; hosts of VNFs and sizes count where `--nfv-vnf-host`
+    and `--nfv-frame-size` are given.
     """
     keep: list[pytest.Item] = []
     dropped: list[pytest.Item] = []
     for item in items:
         values = _parameters(item)
-        size, switch, testbed = (values.get(name) for name in ("frame_size", "vswitch", "testbed"))
+        size, switch, testbed, host = (values.get(one) for one in ("frame_size", "vswitch", "testbed", "vnf_host"))
         wanted = size is None or not settings.frame_sizes or _octets_or_mix(size) in settings.frame_sizes
+        wanted = wanted and (host is None or "vnf-host" not in settings.command or host in settings.vnf_hosts)
         if isinstance(switch, VSwitch) and testbed is not None:
             wanted = wanted and switch.name in settings.switches_of(testbed)
         (keep if wanted else dropped).append(item)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Sequence
 from importlib import import_module
 
@@ -24,6 +25,10 @@ LEAST_OCTETS = {"udp_socket": 18}
 
 STAMPED_BY_KERNEL = frozenset({"af_packet"})
 """Kinds whose frames are stamped as they arrive; of the others, the look that finds a frame is its arrival."""
+
+
+GRACED = frozenset({"af_packet", "af_xdp"})
+"""Kinds whose sockets the kernel closes after a grace period, some 15 ms each; those of one moment share it."""
 
 
 def least_octets(kinds: Iterable[str]) -> int:
@@ -53,3 +58,26 @@ def open_ports(specs: Sequence[PortSpec]) -> tuple[Port, ...]:
             port.close()
         raise
     return tuple(opened[index] for index in range(len(specs)))
+
+
+def close_ports(ports: Sequence[Port], kinds: Iterable[str]) -> None:
+    """Close ports of these kinds: all at once where the kernel makes each wait."""
+    if not GRACED.issuperset(kinds):
+        for port in ports:
+            port.close()
+        return
+    trouble: list[Exception] = []
+
+    def close(port: Port) -> None:
+        try:
+            port.close()
+        except Exception as error:  # raised below, by the thread that asked
+            trouble.append(error)
+
+    closing = [threading.Thread(target=close, args=(port,)) for port in ports]
+    for one in closing:
+        one.start()
+    for one in closing:
+        one.join()
+    if trouble:
+        raise trouble[0]

@@ -28,6 +28,7 @@ from pytest_nfv.vnfs.lxc_rootfs import PATH, READY, make_rootfs, static_busybox
 START_S = 20.0
 STOP_S = 2.0
 MEMORY_MIN_MIB = 4
+_LOOK_EVERY_S = 0.01
 _PROGRAMS = ("lxc-start", "lxc-attach")
 
 
@@ -111,6 +112,7 @@ class LxcVnf:
                 self._mounts,
                 self._memory_mib,
                 version,
+                cgroups.polling_weight(),
             )
             (home / "config").write_text(config.text(), encoding="utf-8")
         except OSError as error:
@@ -159,9 +161,19 @@ class LxcVnf:
         """
         if self._container is None:
             raise DeploymentError(f"{self.name} is not started")
-        status = self._container.poll()
-        if status is not None:
-            raise DeploymentError(self._trouble(f"the container ended with status {status}"))
+        if why := self.ended():
+            raise DeploymentError(why)
+
+    def ended(self, within_s: float = 0.0) -> str:
+        """Return how the container ended, with its console's last lines; empty where it runs on for so long."""
+        until = time.monotonic() + within_s
+        while self._container is not None:
+            if (status := self._container.poll()) is not None:
+                return self._trouble(f"the container ended with status {status}")
+            if time.monotonic() >= until:
+                break
+            time.sleep(_LOOK_EVERY_S)
+        return ""
 
     def _inside(self, argv: Sequence[str]) -> list[str]:
         self.check()

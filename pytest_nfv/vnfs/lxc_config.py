@@ -53,6 +53,7 @@ class ContainerConfig:
         environment: of its init, `NAME=value` each.
         mounts: what it sees of the machine.
         memory_mib: limit in MiB, 0 for none; hierarchy: version of the control groups that limit it.
+        weight: a file of its control group for processor time, and what is written there; None: as LXC makes it.
     """
 
     name: str
@@ -64,6 +65,7 @@ class ContainerConfig:
     mounts: tuple[Mount, ...] = ()
     memory_mib: int = 0
     hierarchy: int = 2
+    weight: tuple[str, str] | None = None
 
     def text(self) -> str:
         """Return the file."""
@@ -89,3 +91,6 @@ class ContainerConfig:
             yield "lxc.environment", variable
         if self.memory_mib:
             yield _MEMORY[self.hierarchy], str(self.memory_mib << 20)
+        if self.weight is not None:
+            file, text = self.weight
+            yield f"lxc.cgroup{'' if file == 'cpu.shares' else '2'}.{file}", text

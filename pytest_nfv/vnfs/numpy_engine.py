@@ -15,13 +15,14 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from pytest_nfv.errors import CapabilityMissing, ConfigurationError, DeploymentError, NfvError
-from pytest_nfv.hosts.lines import JsonLines, LinesBroken
+from pytest_nfv.hosts.lines import JsonLines, LinesBroken, LinesLate
 from pytest_nfv.hosts.polling import threads_below
 from pytest_nfv.hosts.protocol import Host, Process
 from pytest_nfv.model.nf import Drop, Function, Own, to_json
 from pytest_nfv.model.offer import PortSpec
 
 ANSWER_S = 20.0  # to start, and to open ports; slow machines import slowly
+COUNTERS_S = 5.0  # it answers between two batches
 CLOSE_S = 2.0
 
 
@@ -87,6 +88,8 @@ class NumpyEngine:
         self._host, self._core = host, core
         self._process: Process | None = None
         self._pid = 0
+        self._runs: Function | None = None
+        self._end = "it is not open"
 
     def pid(self) -> int:
         """Return the process whose processor time is the function's; 0 before `open`."""
@@ -150,6 +153,7 @@ class NumpyEngine:
         if isinstance(function, Own) and function.folder:
             function = Own(function.function, os.path.abspath(function.folder))  # its process runs elsewhere
         self._ask("running", op="run", function=to_json(function), share=share, **chosen)
+        self._runs = function
 
     def counters(self) -> Counters:
         """Return what was counted so far in this run.
@@ -157,7 +161,7 @@ class NumpyEngine:
         Raises:
             DeploymentError: the run ended meanwhile; says why.
         """
-        return Counters.from_json(self._ask("counters", op="counters")["counters"])
+        return Counters.from_json(self._ask("counters", COUNTERS_S, op="counters")["counters"])
 
     def stop(self) -> Counters:
         """End the run; return what was counted.
@@ -167,14 +171,14 @@ class NumpyEngine:
         """
         return Counters.from_json(self._ask("stopped", op="stop")["counters"])
 
-    def _ask(self, wanted: str, **request: Any) -> dict[str, Any]:
+    def _ask(self, wanted: str, timeout_s: float = ANSWER_S, **request: Any) -> dict[str, Any]:
         if self._process is None:
-            raise DeploymentError(f"network function on {self._host.name}: it is not open")
+            raise DeploymentError(f"network function on {self._host.name}: {self._end}")
         try:
             self._lines.tell(request)
         except LinesBroken as error:
-            raise self._broken(str(error)) from error
-        return self._await(wanted, ANSWER_S, request["op"])
+            raise self._broken(error) from error
+        return self._await(wanted, timeout_s, request["op"])
 
     def _await(self, wanted: str, timeout_s: float, op: str = "") -> dict[str, Any]:
         """Return event `wanted`, the answer to `op`; raise errors, that of a run that ended meanwhile first."""
@@ -184,7 +188,7 @@ class NumpyEngine:
             try:
                 event = self._lines.answer(max(0.0, deadline - time.monotonic()))
             except LinesBroken as error:
-                raise self._broken(str(error)) from error
+                raise self._broken(error) from error
             if event.get("event") == "error":
                 if op == "run" and not event.get("op"):
                     continue  # of the run before
@@ -205,14 +209,19 @@ class NumpyEngine:
         what = ConfigurationError if event.get("kind") == "configuration" else DeploymentError
         return what(f"{where}: {event.get('message')}")
 
-    def _broken(self, why: str) -> DeploymentError:
-        """Stop what is left of it, and return the error that tells its last words."""
+    def _broken(self, why: LinesBroken) -> DeploymentError:
+        """Stop what is left of it, and return the error that tells its last words; later calls have it, too."""
         process, self._process = self._process, None
-        if process is None:
-            return DeploymentError(f"network function on {self._host.name}: {why}")
-        ended = f"{why}; exit status {process.stop()}"
-        tail = process.stderr_tail().strip()
-        return DeploymentError(f"network function on {self._host.name}: {ended}" + (f"\n{tail}" if tail else ""))
+        if process is not None:
+            self._end = str(why)
+            status = process.stop()
+            if not isinstance(why, LinesLate):
+                self._end += f"; exit status {status}"
+            elif isinstance(self._runs, Own):
+                self._end = f"function {self._runs.function} does not return: {why}"
+            tail = process.stderr_tail().strip()
+            self._end += f"\n{tail}" if tail else ""
+        return DeploymentError(f"network function on {self._host.name}: {self._end}")
 
     def close(self) -> None:
         """Ask it to close its ports and to end; safe to call twice."""

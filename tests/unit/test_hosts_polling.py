@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
+import struct
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -71,3 +75,85 @@ def test_a_session_is_preferred_where_the_kernel_has_such_a_thing(tmp_path: Path
     (tmp_path / "7" / "autogroup").write_text("/autogroup-12116 nice 0\n")
     assert polling.prefer_session(7, tmp_path)
     assert (tmp_path / "7" / "autogroup").read_text() == f"{polling.NICE}\n"
+
+
+def made_proc(proc: Path, *processes: tuple[int, int, tuple[tuple[int, str], ...]]) -> Path:
+    """Make a /proc of processes: id, parent, and threads with their names."""
+    for pid, parent, threads in processes:
+        (proc / str(pid)).mkdir()
+        (proc / str(pid) / "status").write_text(f"Name:\tx\nPPid:\t{parent}\nNSpid:\t{pid}\n")
+        for tid, name in threads:
+            folder = proc / str(pid) / "task" / str(tid)
+            folder.mkdir(parents=True)
+            (folder / "comm").write_text(f"{name}\n")
+    return proc
+
+
+def test_threads_of_a_process_and_of_all_that_came_of_it(tmp_path: Path) -> None:
+    proc = made_proc(
+        tmp_path,
+        (5, 1, ((5, "lxc-attach"),)),
+        (7, 5, ((7, "testpmd"), (8, "lcore-worker-1"))),
+        (9, 7, ((9, "testpmd"),)),
+        (6, 1, ((6, "another"),)),
+    )
+    (proc / "self").mkdir()
+    assert polling.threads_below(5, proc) == {5: "lxc-attach", 7: "testpmd", 8: "lcore-worker-1", 9: "testpmd-9"}
+    assert polling.threads_below(9, proc) == {9: "testpmd"}
+    assert polling.threads_below(4, proc) == {}
+
+
+def test_a_process_that_ends_meanwhile_has_no_threads(tmp_path: Path) -> None:
+    proc = made_proc(tmp_path, (5, 1, ((5, "sh"),)), (7, 5, ()))
+    assert polling.threads_below(5, proc) == {5: "sh"}
+    (proc / "5" / "status").unlink()
+    assert polling.threads_below(5, proc) == {}
+
+
+class Kernel:
+    """In the place of the C library: takes sched_setattr(2) down, and refuses as it is told."""
+
+    def __init__(self, refuses: dict[int, int]) -> None:
+        self.refuses, self.asked, self.errno = refuses, dict[int, bytes](), 0
+
+    def syscall(self, number: int, tid: int, attributes: bytes, flags: int) -> int:
+        assert (number, flags) == (314, 0)
+        self.asked[tid] = attributes
+        self.errno = self.refuses.get(tid, 0)
+        return -1 if self.errno else 0
+
+
+def test_threads_take_short_turns_and_a_refusal_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = Kernel({8: errno.EPERM, 9: errno.ESRCH})
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: kernel)
+    monkeypatch.setattr(ctypes, "get_errno", lambda: kernel.errno)
+    notes = polling.take_turns({7: "napi/s0", 8: "vnf0 lcore", 9: "ended"})
+    assert notes == ("vnf0 lcore takes turns of the kernel's own length (Operation not permitted)",)
+    assert list(kernel.asked) == [7, 8, 9]
+    size, policy, flags, nice, priority, runtime_ns, *_ = struct.unpack("=IIQiIQQQ", kernel.asked[7])
+    assert (size, policy, flags, nice, priority, runtime_ns) == (48, os.SCHED_OTHER, 0, polling.NICE, 0, 100_000)
+
+
+def test_a_process_and_all_below_it_get_their_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    proc = made_proc(tmp_path, (5, 1, ((5, "sh"),)), (7, 5, ((7, "python"), (8, "ended"), (9, "kept"))))
+    (proc / "5" / "autogroup").write_text("")
+    placed: dict[int, list[int]] = {}
+
+    def set_affinity(tid: int, cores: Sequence[int]) -> None:
+        if tid == 8:
+            raise ProcessLookupError
+        if tid == 9:
+            raise OSError(errno.EINVAL, "Invalid argument")
+        placed[tid] = list(cores)
+
+    preferred = []
+    monkeypatch.setattr(os, "sched_setaffinity", set_affinity)
+    monkeypatch.setattr(os, "setpriority", lambda _, tid, nice: preferred.append((tid, nice)))
+    notes = polling.place_below(5, (0, 2), proc)
+    assert notes == ("kept is not pinned to core 0, 2 (Invalid argument)",)
+    assert placed == {5: [0, 2], 7: [0, 2]}
+    assert [tid for tid, _ in preferred] == [5, 7, 8, 9]
+    assert (proc / "5" / "autogroup").read_text() == f"{polling.NICE}\n"
+    placed.clear()
+    assert polling.place_below(5, (), proc) == ()
+    assert placed == {}

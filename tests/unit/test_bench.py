@@ -1,0 +1,166 @@
+"""A testbed in use: what did not come up is not tried again, what was asked for stands, what broke stays so."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pytest_nfv.deployment import bench as module
+from pytest_nfv.deployment.bench import Bench
+from pytest_nfv.deployment.plan import Placement
+from pytest_nfv.errors import CapabilityMissing, DeploymentError
+from pytest_nfv.hosts.run_id import new_run_id
+from pytest_nfv.model.chain import PVP, Chain
+from pytest_nfv.model.nf import L2Fwd
+from pytest_nfv.model.testbed import built_in
+from pytest_nfv.model.topology import Topology
+from pytest_nfv.model.trial import TrialResult, TrialSpec
+from pytest_nfv.model.vnf import VNF
+
+ONE, TWO = VNF(L2Fwd()), VNF(L2Fwd(), engine="numpy")
+GOOD, OTHER, BAD = PVP("linux-bridge", ONE), Chain("linux-bridge", [ONE, ONE]), PVP("linux-bridge", TWO)
+
+
+class Watch:
+    def __init__(self) -> None:
+        self.deploying_told: list[str] = []
+
+    def deploying(self, what: str) -> None:
+        self.deploying_told.append(what)
+
+    def trial_started(self, spec: TrialSpec) -> None: ...
+
+    def trial_progress(self, spec: TrialSpec, elapsed_s: float, sent: int, received: int) -> None: ...
+
+    def trial_done(self, result: TrialResult) -> None: ...
+
+
+class Stand:
+    """In the place of a deployment: what it is told to, and no machine."""
+
+    tried: list[Topology]
+    closed: list[Topology]
+    fails: dict[Topology, Exception]
+    close_fails: dict[Topology, Exception]
+
+    def __init__(self, placement: Placement, lab: object) -> None:
+        self.placement, self.broken = placement, False
+        self.tried.append(placement.topology)
+        if placement.topology in self.fails:
+            raise self.fails[placement.topology]
+
+    def close(self) -> None:
+        self.closed.append(self.placement.topology)
+        if self.placement.topology in self.close_fails:
+            raise self.close_fails[self.placement.topology]
+
+
+class System:
+    """In the place of a deployed system."""
+
+    def __init__(self, deployment: Stand, limits: object) -> None:
+        self.deployment = deployment
+
+
+class NoLab:
+    def __init__(self, *_: object) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture(autouse=True)
+def stand(monkeypatch: pytest.MonkeyPatch) -> type[Stand]:
+    kind = type("Stand", (Stand,), {"tried": [], "closed": [], "fails": {}, "close_fails": {}})
+    monkeypatch.setattr(module, "Deployment", kind)
+    monkeypatch.setattr(module, "DeployedSystem", System)
+    monkeypatch.setattr(module, "Lab", NoLab)
+    monkeypatch.setattr(module, "reap", lambda: None)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
+    monkeypatch.setattr(os, "sched_setaffinity", lambda *_: None)
+    return kind
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    one = Bench(built_in()["local"], new_run_id(), Watch())
+    yield one
+    one.close()
+
+
+def test_what_did_not_come_up_is_told_again_without_another_attempt(bench: Bench, stand: type[Stand]) -> None:
+    stand.fails[BAD] = DeploymentError("vnf0 ended: no such engine")
+    with pytest.raises(DeploymentError, match=r"^vnf0 ended"):
+        bench.system(BAD)
+    with pytest.raises(DeploymentError) as again:
+        bench.system(BAD)
+    assert str(again.value) == f"{BAD} did not come up before: vnf0 ended: no such engine"
+    assert stand.tried == [BAD]
+
+
+def test_another_topology_is_tried(bench: Bench, stand: type[Stand]) -> None:
+    stand.fails[BAD] = DeploymentError("no")
+    with pytest.raises(DeploymentError):
+        bench.system(BAD)
+    bench.system(GOOD)
+    with pytest.raises(DeploymentError, match="did not come up before"):
+        bench.system(BAD)
+    bench.system(GOOD)
+    assert stand.tried == [BAD, GOOD]
+    assert stand.closed == []
+
+
+def test_a_missing_capability_is_asked_for_again(bench: Bench, stand: type[Stand]) -> None:
+    stand.fails[BAD] = CapabilityMissing("vm", "no QEMU", "install it")
+    for _ in range(2):
+        with pytest.raises(CapabilityMissing, match="no QEMU"):
+            bench.system(BAD)
+    assert stand.tried == [BAD, BAD]
+    bench.system(GOOD)
+
+
+def test_equal_ones_share_a_deployment_and_another_takes_its_place(bench: Bench, stand: type[Stand]) -> None:
+    first: Any = bench.system(GOOD)
+    second: Any = bench.system(PVP("linux-bridge", VNF(L2Fwd())))
+    assert first.deployment is second.deployment
+    bench.system(OTHER)
+    assert (stand.tried, stand.closed) == ([GOOD, OTHER], [GOOD])
+
+
+def test_one_that_broke_is_deployed_anew(bench: Bench, stand: type[Stand]) -> None:
+    first: Any = bench.system(GOOD)
+    first.deployment.broken = True
+    bench.system(GOOD)
+    assert (stand.tried, stand.closed) == ([GOOD, GOOD], [GOOD])
+
+
+def test_a_testbed_that_could_not_be_put_back_stays_broken(bench: Bench, stand: type[Stand]) -> None:
+    stand.close_fails[GOOD] = DeploymentError("a namespace stays")
+    bench.system(GOOD)
+    for topology in (OTHER, GOOD, OTHER):
+        with pytest.raises(DeploymentError, match="a namespace stays"):
+            bench.system(topology)
+    assert stand.tried == [GOOD]
+
+
+def test_what_cannot_be_placed_touches_nothing(bench: Bench, stand: type[Stand]) -> None:
+    bench.system(GOOD)
+    with pytest.raises(CapabilityMissing) as raised:
+        bench.system(Chain("linux-bridge", [ONE] * 5, placement="spread"))
+    assert raised.value.capability == "cores"
+    assert (stand.tried, stand.closed) == ([GOOD], [])
+
+
+def test_with_oversubscription_it_is_placed(stand: type[Stand]) -> None:
+    watch = Watch()
+    one = Bench(replace(built_in()["local"], oversubscribe=True), new_run_id(), watch)
+    topology = Chain("linux-bridge", [ONE] * 5, placement="spread")
+    system: Any = one.system(topology)
+    assert system.deployment.placement.notes[0].startswith("oversubscribed: ")
+    assert watch.deploying_told == [str(topology)]
+    one.close()
+    one.close()
+    assert stand.closed == [topology]

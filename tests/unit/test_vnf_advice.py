@@ -1,0 +1,91 @@
+"""What a failure says of a VNF: what it dropped itself, what it was too slow for, what nobody counted."""
+
+from __future__ import annotations
+
+from pytest_nfv.model.goal import SearchGoal
+from pytest_nfv.model.measurement import Gate, Subject
+from pytest_nfv.model.trial import CoreUse, Direction, FlowCounts, Hop, ThreadUse, TrialResult, TrialSpec
+from pytest_nfv.model.verdict import Ruling, Verdict
+from pytest_nfv.records import explain
+from pytest_nfv.records.measurement import Measurement
+from pytest_nfv.units import PacketRate
+
+WAY = Direction(0, 1)
+PLACES = (
+    "s0 rx (into the switch)",
+    "s2 tx (to vnf0)",
+    "vnf0 nic0 rx",
+    "vnf0 nic1 tx",
+    "s1 tx (out of the switch)",
+)
+
+
+def failed(place: str, drops: dict[str, int], busy: float | None = None) -> Measurement:
+    """A gate of one trial that lost a tenth at one place, its VNF's thread so busy."""
+    at = PLACES.index(place)
+    hops = tuple(
+        Hop(WAY, name, 1000 if number < at else 900, drops if number == at else {})
+        for number, name in enumerate(PLACES)
+    )
+    use = ThreadUse("device", "vnf0 napi", busy or 0.0, 0.0)
+    trial = TrialResult(
+        TrialSpec(64, 1000.0, 1.0),
+        (FlowCounts(WAY, 1000, 1000, 900),),
+        1.0,
+        hops=(*hops, Hop(WAY, "generator port 1 rx", 900)),
+        cores=() if busy is None else (CoreUse("device", 0, 1.0, 0.0, 0.4, 0.0, 0.0),),
+        threads=() if busy is None else (use,),
+    )
+    subject = Subject("local", "PVP(ovs, L2Fwd)", "ovs", "1GbE", 64)
+    ruling = Ruling(Verdict.FAIL, ("1 of 1 trials lost more than 0 % of the frames",))
+    return Measurement.from_result(Gate(subject, SearchGoal(), PacketRate(1000.0), ruling, (trial,)))
+
+
+def change(one: Measurement) -> str:
+    return " ".join("\n".join(explain.lines(one)).partition("what would have to change")[2].split())
+
+
+def test_a_function_that_drops_does_what_it_is_told() -> None:
+    said = change(failed("vnf0 nic1 tx", {"policy": 100}))
+    assert said == "vnf0 dropped 100 of 1,000 frames itself (policy): it does what it is told."
+
+
+def test_every_reason_is_named() -> None:
+    assert "itself (ttl and no_route)" in change(failed("vnf0 nic1 tx", {"ttl": 60, "no_route": 40}))
+
+
+def test_a_vnf_without_processor_time_left_needs_more() -> None:
+    said = change(failed("s2 tx (to vnf0)", {"tx ring full": 100}, busy=0.97))
+    assert said == (
+        "vnf0 is the bottleneck: 100 of 1,000 frames found no room before it (s2 tx (to vnf0)). "
+        "It worked, or waited for its core, 97 % of the time: it needs more of one."
+    )
+
+
+def test_one_that_had_time_has_too_short_a_queue() -> None:
+    said = change(failed("vnf0 nic0 rx", {"ring full": 100}, busy=0.4))
+    assert "100 of 1,000 frames found no room before it (vnf0 nic0 rx)" in said
+    assert said.endswith("It was busy 40 % of the time only: its queue is shorter than the load's bursts.")
+
+
+def test_where_no_time_was_accounted_nothing_is_said_of_it() -> None:
+    said = change(failed("s2 tx (to vnf0)", {"tx ring full": 100}))
+    assert said.endswith("found no room before it (s2 tx (to vnf0)).")
+
+
+def test_a_loss_that_no_counter_saw_says_so() -> None:
+    said = change(failed("vnf0 nic1 tx", {}))
+    assert said == "vnf0 is where 100 of 1,000 frames were lost, vnf0 nic1 tx; no counter says why."
+
+
+def test_what_the_switch_lost_is_not_a_vnfs() -> None:
+    for place in ("s0 rx (into the switch)", "s1 tx (out of the switch)"):
+        said = change(failed(place, {"ring full": 100}, busy=0.99))
+        assert "vnf0" not in said
+        assert "found no room before it" not in said
+
+
+def test_a_record_says_the_same() -> None:
+    one = failed("s2 tx (to vnf0)", {"tx ring full": 100}, busy=0.97)
+    assert explain.lines(one.to_json()) == explain.lines(one)
+    assert max(map(len, explain.lines(one))) <= 100
