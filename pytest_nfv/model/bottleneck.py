@@ -19,7 +19,7 @@ BUSY = 0.9
 """A component that worked, or waited for its core, for this part of the time had no more to give."""
 
 _VNF = re.compile(r"vnf\d+")
-_ROOM = re.compile(r"full|missed|no room|overrun|failure|no mbuf|tx_dropped|rx_dropped")
+_ROOM = re.compile(r"full|guest drops|missed|no room|overrun|failure|no mbuf|tx_dropped|rx_dropped")
 _POLICY = re.compile(r"policy|no_route|ttl|malformed|rule")
 
 

@@ -58,14 +58,14 @@ def test_a_vnf_without_processor_time_left_needs_more() -> None:
     said = change(failed("s2 tx (to vnf0)", {"tx ring full": 100}, busy=0.97))
     assert said == (
         "vnf0 is the bottleneck: 100 of 1,000 frames found no room before it (s2 tx (to vnf0)). "
-        "It worked, or waited for its core, 97 % of the time: it needs more of one."
+        "It was busy 97 % of its time: it needs more of a core, or less to do."
     )
 
 
 def test_one_that_had_time_has_too_short_a_queue() -> None:
     said = change(failed("vnf0 nic0 rx", {"ring full": 100}, busy=0.4))
     assert "100 of 1,000 frames found no room before it (vnf0 nic0 rx)" in said
-    assert said.endswith("It was busy 40 % of the time only: its queue is shorter than the load's bursts.")
+    assert said.endswith("It was busy 40 % of its time only: its queue is shorter than the load's bursts.")
 
 
 def test_where_no_time_was_accounted_nothing_is_said_of_it() -> None:
