@@ -6,9 +6,10 @@ import time
 from contextlib import ExitStack
 
 from pytest_nfv.deployment.calibration import Floors
+from pytest_nfv.deployment.engines import VnfCounters
 from pytest_nfv.deployment.plan import Placement
 from pytest_nfv.deployment.sockets import attach
-from pytest_nfv.deployment.vnfs import VnfCounters, Vnfs
+from pytest_nfv.deployment.vnfs import Vnfs
 from pytest_nfv.deployment.wiring import Chains
 from pytest_nfv.errors import DeploymentError
 from pytest_nfv.generators.builtin import Builtin

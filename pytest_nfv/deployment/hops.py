@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
-from pytest_nfv.deployment.vnfs import VnfCounters
+from pytest_nfv.deployment.engines import VnfCounters
 from pytest_nfv.deployment.wiring import Chains, Instance
 from pytest_nfv.model.offer import Report
 from pytest_nfv.model.trial import Direction, Hop

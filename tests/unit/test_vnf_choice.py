@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_nfv.deployment.vnfs import ACCEPTED, chosen
+from pytest_nfv.deployment.engines import ACCEPTED, chosen
 from pytest_nfv.errors import ConfigurationError
 from pytest_nfv.model.nf import L2Fwd
 from pytest_nfv.model.vnf import ENGINES, HOSTS, VNF

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_nfv.deployment.engines import VnfCounters
 from pytest_nfv.deployment.hops import Counters, waterfall
-from pytest_nfv.deployment.vnfs import VnfCounters
 from pytest_nfv.deployment.wiring import Chains
 from pytest_nfv.model.bottleneck import component_of
 from pytest_nfv.model.chain import PVP, Chain, Colocated

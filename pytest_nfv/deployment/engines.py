@@ -1,0 +1,309 @@
+"""What carries a VNF's function out, each told in one way: the engines of `vnfs/`, as a deployment runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
+
+from pytest_nfv.deployment.wiring import Instance
+from pytest_nfv.errors import ConfigurationError
+from pytest_nfv.hosts.lab import Lab
+from pytest_nfv.hosts.namespace import NamespaceHost
+from pytest_nfv.hosts.polling import place_below
+from pytest_nfv.hosts.protocol import Host
+from pytest_nfv.model.nf import Drop, Function
+from pytest_nfv.model.offer import PortSpec
+from pytest_nfv.model.vnf import AUTO, VM_MEMORY_MIB, VNF
+from pytest_nfv.vnfs.kernel import KernelEngine
+from pytest_nfv.vnfs.numpy_engine import NumpyEngine
+from pytest_nfv.vnfs.protocol import EngineCounts, VnicCounters
+from pytest_nfv.vnfs.testpmd import TestpmdEngine
+from pytest_nfv.vnfs.vm import VirtualMachine
+from pytest_nfv.vnfs.vm_settings import Machine, Tap, VhostUser
+from pytest_nfv.vnfs.xdp import XdpEngine
+from pytest_nfv.vswitches.protocol import PollCycles
+
+ACCEPTED = {
+    "veth": ("kernel", "numpy", "testpmd", "xdp"),
+    "vhost_user": ("numpy", "testpmd"),
+    "memif": ("numpy",),
+}
+"""Engines by what the far end of the switch's ports is; a VM has its own kernel at either of the first two."""
+
+
+@dataclass(frozen=True, slots=True)
+class VnfCounters:
+    """Counters of one instance.
+
+    Attributes:
+        nics: of vNIC 0 and 1.
+        dropped: by the function, by reason, of frames of either direction, where `nics` do not tell them apart.
+    """
+
+    nics: tuple[VnicCounters, ...]
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one instance is.
+
+    Attributes:
+        node: its network namespace; host: where its process starts, if it has one.
+        nics: how its vNICs are opened.
+        cores: where it runs; shared: others poll there too.
+    """
+
+    lab: Lab
+    instance: Instance
+    function: Function
+    node: NamespaceHost
+    host: Host
+    nics: tuple[PortSpec, ...]
+    cores: tuple[int, ...]
+    shared: bool
+
+    @property
+    def interfaces(self) -> tuple[str, str]:
+        """The vNICs' names, where they are interfaces."""
+        first, second = (nic.parameters["interface"] for nic in self.nics)
+        return first, second
+
+
+class Running(Protocol):
+    """An instance at work."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What must be read beside every figure."""
+        ...
+
+    def counters(self) -> VnfCounters:
+        """Read its counters."""
+        ...
+
+    def threads(self) -> dict[int, str]:
+        """Return what forwards, id to name."""
+        ...
+
+    def poll_cycles(self) -> dict[int, PollCycles]:
+        """Return the cycles of threads that poll and tell."""
+        ...
+
+    def check(self) -> None:
+        """Raise where it is gone, with its last words."""
+        ...
+
+    def stop(self) -> None:
+        """End it; safe to call twice."""
+        ...
+
+
+class _Quiet:
+    """What most do not have."""
+
+    notes: tuple[str, ...] = ()
+
+    def threads(self) -> dict[int, str]:
+        return {}
+
+    def poll_cycles(self) -> dict[int, PollCycles]:
+        return {}
+
+
+class _Kernel(_Quiet):
+    """The kernel, or an XDP program, between two interfaces; what forwards is their NAPI."""
+
+    _Engine: ClassVar[type[KernelEngine] | type[XdpEngine]] = KernelEngine
+
+    def __init__(self, place: Place) -> None:
+        self._threads, napi = _napi(place)
+        self._engine = self._made(place)
+        self._engine.start()
+        self.notes = (*napi, *getattr(self._engine, "notes", ()))
+
+    @staticmethod
+    def _made(place: Place) -> KernelEngine | XdpEngine:
+        return KernelEngine(place.lab, place.node, place.function, place.interfaces)
+
+    def counters(self) -> VnfCounters:
+        told: EngineCounts = self._engine.counters()
+        nics = tuple(VnicCounters(rx, tx) for rx, tx in zip(told.rx_frames, told.tx_frames, strict=True))
+        return VnfCounters(nics, told.drops)
+
+    def threads(self) -> dict[int, str]:
+        return dict(self._threads)
+
+    def check(self) -> None:
+        self._engine.check()
+
+    def stop(self) -> None:
+        self._engine.stop()
+
+
+class _Xdp(_Kernel):
+    @staticmethod
+    def _made(place: Place) -> KernelEngine | XdpEngine:
+        return XdpEngine(place.lab, place.node, place.function, place.interfaces, place.host)
+
+
+class _Numpy(_Quiet):
+    """Our own engine, a process between two ports of any kind."""
+
+    def __init__(self, place: Place) -> None:
+        self._name = place.instance.name
+        self._napi, notes = _napi(place) if "interface" in place.nics[0].parameters else ({}, ())
+        self._engine = NumpyEngine(place.host, None)
+        try:
+            # Where it has a core to itself: beside a thread that polls it takes ten times as long to come up.
+            self._engine.start()
+            pinned = place_below(self._engine.process_id(), place.cores[:1])
+            self._engine.open(place.nics)
+            self._engine.run(place.function, share=place.shared)
+        except BaseException:
+            self._engine.close()
+            raise
+        self.notes = (*notes, *pinned)
+
+    def counters(self) -> VnfCounters:
+        nics = self._engine.counters().nics
+        full = Drop.TX_FULL
+        return VnfCounters(
+            tuple(
+                VnicCounters(
+                    nic.received,
+                    nic.sent,
+                    {"ring full": nic.overruns},
+                    {"tx ring full": nic.dropped.get(full, 0)},
+                    {str(why): count for why, count in nic.dropped.items() if why is not full},
+                )
+                for nic in nics
+            )
+        )
+
+    def threads(self) -> dict[int, str]:
+        return {**self._napi, **self._engine.threads()}
+
+    def poll_cycles(self) -> dict[int, PollCycles]:
+        told = self._engine.counters()
+        threads = self._engine.threads()
+        return {max(threads): PollCycles(told.busy_ns, told.ran_ns)} if threads else {}
+
+    def check(self) -> None:
+        self._engine.counters()
+
+    def stop(self) -> None:
+        self._engine.close()
+
+
+class _Testpmd(_Quiet):
+    def __init__(self, place: Place) -> None:
+        self._napi, notes = _napi(place) if "interface" in place.nics[0].parameters else ({}, ())
+        self._engine = TestpmdEngine(place.lab, place.host, place.function, place.instance.name)
+        self._engine.start(place.nics, place.cores)
+        self.notes = (*notes, *self._engine.notes)
+
+    def counters(self) -> VnfCounters:
+        return VnfCounters(self._engine.counters())
+
+    def threads(self) -> dict[int, str]:
+        return {**self._napi, **self._engine.threads()}
+
+    def check(self) -> None:
+        self._engine.check()
+
+    def stop(self) -> None:
+        self._engine.stop()
+
+
+class _Guest(_Quiet):
+    """A virtual machine, whose kernel does it."""
+
+    def __init__(self, place: Place) -> None:
+        vnf = place.instance.vnf
+        nics = tuple(_guest_nic(nic, vnf) for nic in place.nics)
+        machine = Machine(nics, vcpus=vnf.vcpus, memory_mib=vnf.memory_mib or VM_MEMORY_MIB, mtu=place.nics[0].mtu)
+        host = place.host if any(isinstance(nic, Tap) for nic in nics) else None
+        self._machine = VirtualMachine(place.lab, machine, name=place.instance.name, host=host)
+        self._machine.start(place.cores)
+        try:
+            self._machine.forward(place.function)
+        except BaseException:
+            self._machine.stop()
+            raise
+        self.notes = self._machine.notes
+
+    def counters(self) -> VnfCounters:
+        return VnfCounters(
+            tuple(
+                VnicCounters(
+                    nic.rx_frames, nic.tx_frames, {"guest drops": nic.rx_drops}, {"guest drops": nic.tx_drops}
+                )
+                for nic in self._machine.nic_counters()
+            ),
+            self._machine.drops(),
+        )
+
+    def threads(self) -> dict[int, str]:
+        return self._machine.threads()
+
+    def check(self) -> None:
+        self._machine.check()
+
+    def stop(self) -> None:
+        self._machine.stop()
+
+
+def _guest_nic(nic: PortSpec, vnf: VNF) -> Tap | VhostUser:
+    if nic.kind == "tap":
+        return Tap(nic.parameters["interface"], nic.address, vnf.queues)
+    role = "server" if nic.parameters["role"] == "server" else "client"
+    return VhostUser(nic.parameters["socket"], nic.address, "server" if role == "server" else "client", vnf.queues)
+
+
+_ENGINES: dict[str, Callable[[Place], Running]] = {
+    "kernel": _Kernel,
+    "numpy": _Numpy,
+    "testpmd": _Testpmd,
+    "xdp": _Xdp,
+}
+
+
+def run(place: Place, vnf: VNF) -> Running:
+    """Start a VNF's function at a place.
+
+    Raises:
+        CapabilityMissing: something that it needs is not here.
+        ConfigurationError: the engine has no such function.
+        DeploymentError: it did not come up.
+    """
+    return _Guest(place) if vnf.host == "vm" else _ENGINES[vnf.engine](place)
+
+
+def _napi(place: Place) -> tuple[dict[int, str], tuple[str, ...]]:
+    """Let a thread on the VNF's core take in what comes to each interface; return the threads, and notes."""
+    threads: dict[int, str] = {}
+    notes: list[str] = []
+    for interface in place.interfaces:
+        found, note = place.lab.threaded(place.node, interface)
+        threads |= found
+        notes += [note] if note else []
+    if place.cores and threads:
+        notes += [f"{place.instance.name} is not pinned: {note}" for note in place.lab.pin(threads, place.cores)]
+    return threads, tuple(notes)
+
+
+def chosen(vnf: VNF, joins: str, switch: str) -> VNF:
+    """Return a VNF with its engine chosen for what a switch's ports are.
+
+    Raises:
+        ConfigurationError: the engine cannot be there.
+    """
+    accepted = ("kernel",) if vnf.host == "vm" else ACCEPTED[joins]
+    engine = accepted[0] if vnf.engine == AUTO else vnf.engine
+    if engine not in accepted or (vnf.host == "vm" and joins == "memif"):
+        raise ConfigurationError(
+            f"VNF(engine={vnf.engine!r}, host={vnf.host!r}) on {switch}: accepted: {', '.join(accepted)}"
+        )
+    return vnf.on(engine)
