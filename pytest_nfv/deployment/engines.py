@@ -306,4 +306,8 @@ def chosen(vnf: VNF, joins: str, switch: str) -> VNF:
         raise ConfigurationError(
             f"VNF(engine={vnf.engine!r}, host={vnf.host!r}) on {switch}: accepted: {', '.join(accepted)}"
         )
+    if vnf.queues > 1 and joins == "veth" and vnf.host != "vm":
+        raise ConfigurationError(
+            f"VNF(queues={vnf.queues}) on {switch}: accepted: 1, as an interface has, or a VM"
+        )
     return vnf.on(engine)

@@ -130,7 +130,7 @@ class TrialRunner:
         device.check()
         threads = _worked(threads, device.threads(), cycles, device.poll_cycles())
         whole = by_direction(report)
-        hops = waterfall(whole, before, device.counters(), device.chains, applications=device.applications)
+        hops = waterfall(whole, before, device.counters_at_rest(), device.chains, applications=device.applications)
         stolen_s = stolen_from_device_s(cores, threads)
         return TrialResult(
             spec=spec,

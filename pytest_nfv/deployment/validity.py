@@ -7,13 +7,16 @@ is never the device's fault.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from pytest_nfv.model.offer import Report
-from pytest_nfv.model.trial import CoreUse, Hop
+from pytest_nfv.model.trial import CoreUse, FlowCounts, Hop
 
 # Interface counters and the generator's are read at slightly different moments, and a kernel may put a frame of
 # its own on a link (a neighbour probe of a host's agent): so many frames may differ without meaning anything.
 COUNTER_SLACK_FRAMES = 8
+
+HOPS_OF_A_SWITCH = 3
 
 # The share of a loss from which on the generator's own stalls are held against it. Below, the loss is the device's
 # but for that share; at tens of Mpps a ring holds a fraction of a millisecond, and some stall is always longer.
@@ -75,6 +78,7 @@ def _disagreements(report: Report, hops: Sequence[Hop]) -> list[str]:
                 f"counters disagree on {flow.direction}: the generator sent {flow.sent} frames, "
                 f"{way[0].place} counts {offered}"
             )
+        reasons += _more_than_came(flow, way, slack)
         arrived = flow.received + flow.duplicated + flow.corrupted + flow.foreign
         leaving = way[-2]
         if arrived > leaving.frames + slack:
@@ -83,6 +87,16 @@ def _disagreements(report: Report, hops: Sequence[Hop]) -> list[str]:
                 f"{leaving.place} counts {leaving.frames}"
             )
     return reasons
+
+
+def _more_than_came(flow: FlowCounts, way: Sequence[Hop], slack: int) -> list[str]:
+    """Return where a place on the way through VNFs counts more frames than the place before passed."""
+    return [
+        f"counters disagree on {flow.direction}: {before.place} counts {before.frames} frames, "
+        f"{hop.place} {hop.frames}"
+        for before, hop in pairwise(way[:-1])
+        if len(way) > HOPS_OF_A_SWITCH and hop.frames > before.frames + slack
+    ]
 
 
 def reasons_disturbed(cores: Sequence[CoreUse], stolen_s: float) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pytest_nfv.model.trial import Direction, FlowCounts, Hop
 from pytest_nfv.records.account import Account
 from pytest_nfv.records.text import table
-from pytest_nfv.records.wording import frames, numbered
+from pytest_nfv.records.wording import frames, numbered, rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,14 @@ def waterfall_lines(account: Account) -> list[str]:
         direction = f"port {flow.direction.tx} to port {flow.direction.rx}"
         lines.append(f"  where the frames went, {direction} ({numbered(account.numbers)})")
         rows = [
-            [step.place, frames(step.frames), f"{-step.lost:+,}" if step.lost else "", step.why] for step in way
+            [
+                step.place,
+                frames(step.frames),
+                rate(step.frames / account.offered_for_s) if account.offered_for_s else "",
+                f"{-step.lost:+,}" if step.lost else "",
+                step.why,
+            ]
+            for step in way
         ]
         lines += table((), rows, left=(0,), indent=4)
     return lines

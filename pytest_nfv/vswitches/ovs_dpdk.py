@@ -106,8 +106,14 @@ class OvsDpdk:
         except BaseException:
             self.stop()
             raise
+        queues = [self._vhost.queues] * ports + [max(self._vhost.queues, vnic.queues) for vnic in wiring.vnics]
         return tuple(
-            PortSpec("vhost_user", station, mtu, self._vhost.parameters(self._socket(port)))
+            PortSpec(
+                "vhost_user",
+                station,
+                mtu,
+                self._vhost.parameters(self._socket(port)) | {"queues": str(queues[port])},
+            )
             for port, station in enumerate(stations)
         )
 

@@ -10,7 +10,7 @@ from pytest_nfv.deployment.wiring import Chains
 from pytest_nfv.model.accounts import stolen_from_device_s
 from pytest_nfv.model.offer import Report
 from pytest_nfv.model.topology import P2P, VSwitch
-from pytest_nfv.model.trial import CoreUse, Direction, FlowCounts, GeneratorHealth, ThreadUse
+from pytest_nfv.model.trial import CoreUse, Direction, FlowCounts, GeneratorHealth, Hop, ThreadUse
 from pytest_nfv.vswitches.protocol import PortCounters
 
 WAY = Direction(0, 1)
@@ -148,3 +148,23 @@ def test_disturbance_is_told_from_a_fifth_of_a_percent_on() -> None:
     assert reasons_disturbed(cores, 0.001) == ()
     (reason,) = reasons_disturbed(cores, 0.004)
     assert "4 ms of 1000 ms" in reason
+
+
+def test_a_place_behind_a_vnf_that_counts_more_than_came_makes_it_invalid() -> None:
+    way = [Hop(WAY, place, frames) for place, frames in THROUGH_A_VNF]
+    lossy = report(1000, 900)
+    assert reasons_invalid(lossy, way, 0.0) == ()
+    way[3] = replace(way[3], frames=1009)
+    (reason,) = reasons_invalid(lossy, way, 0.0)
+    assert reason == "counters disagree on 0>1: vnf0 nic0 rx counts 1000 frames, vnf0 nic1 tx 1009"
+
+
+THROUGH_A_VNF = (
+    ("s0 rx (into the switch)", 1000),
+    ("s2 tx (to vnf0)", 1000),
+    ("vnf0 nic0 rx", 1000),
+    ("vnf0 nic1 tx", 900),
+    ("s3 rx (from vnf0)", 900),
+    ("s1 tx (out of the switch)", 900),
+    ("generator port 1 rx", 900),
+)
