@@ -184,7 +184,9 @@ class LinuxBridge:
                 device.run([sys.executable, "-I", "-S", str(Path(tap.__file__)), *words])
                 continue
             offloads = {"tso": False, "gso": False} | ({"gro": True} if port >= ports else {})
-            near = VethEnd(device, self._inner(port), _mac(_SWITCH_MAC, port), {"gro": True})
+            # Without TSO at an end, the kernel lets the other's NAPI take in what it sends: the VNF's own thread.
+            whole = {"tso": False, "gso": False} if port >= ports else {}
+            near = VethEnd(device, self._inner(port), _mac(_SWITCH_MAC, port), whole | {"gro": True})
             # The far end is made last: only an end that finds the other with NAPI takes what XDP redirects to it.
             self._lab.veth(near, VethEnd(self._outer[port], self._far[port], mac, offloads), mtu)
             threads, note = self._lab.threaded(device, self._inner(port))
