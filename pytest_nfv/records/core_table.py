@@ -37,7 +37,9 @@ def _component_lines(account: Account) -> list[str]:
     if len(parts) < _WITH_VNFS or not account.received:
         return []
     head = ("component", "on a core", "in the kernel", "with frames", "kept waiting", "a frame forwarded")
-    return table(head, [_component(name, threads, account.received) for name, threads in parts.items()], indent=4)
+    return table(
+        head, [_component(name, threads, account.received) for name, threads in parts.items()], left=(0,), indent=4
+    )
 
 
 def _component(name: str, threads: list[ThreadUse], forwarded: int) -> list[str]:
