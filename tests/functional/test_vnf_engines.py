@@ -264,7 +264,8 @@ def test_an_interface_that_is_not_there(bench: Bench, kind: type[Engine]) -> Non
         kind(bench.lab, bench.vnf, L2Fwd(), ("nic0", "nic7")).start()
 
 
-def test_l3fwd_between_other_addresses_is_refused(bench: Bench) -> None:
+def test_l3fwd_between_other_addresses_is_refused(bench: Bench, needs: Callable[[str], None]) -> None:
+    needs("nftables")
     function = L3Fwd(TABLE, addresses=NEIGHBOURS)
     with pytest.raises(ConfigurationError, match=r"accepted: those of the vNICs, .*02:6e:66:00:00:00"):
         KernelEngine(bench.lab, bench.vnf, function).start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -211,8 +212,12 @@ def test_a_tiny_ring_is_named(deploy: Deploy) -> None:
     assert not found.short_of_time, str(found)
 
 
-def test_a_slow_link_is_named(deployed: Callable[[Topology], Deployment], needs: Callable[[str], None]) -> None:
+def test_a_slow_link_is_named(
+    deployed: Callable[[Topology], Deployment], lacks: Callable[[CapabilityMissing], None]
+) -> None:
     """The link from the switch to the second VNF is shaped to 1 Mb/s by the kernel (tc-tbf(8))."""
+    if not (shutil.which("tc") and shutil.which("ip")):
+        lacks(CapabilityMissing("linux-bridge", "no tc to shape a link with", "apt-get install iproute2"))
     deployment = deployed(Chain("linux-bridge", [VNF(L2Fwd()), VNF(L2Fwd())]))
     port = deployment.chains.port(deployment.chains.instances[1], 0)
     device = deployment.switch.device_host
