@@ -18,6 +18,8 @@ CHAINS = {
 }
 FLOOD = 10 * Mpps
 """More than any VNF here forwards: the generator offers as much of it as it can."""
+LOSS = 0.01
+"""Less is an event; more says that as much as the generator offers is too much."""
 ROUNDS = 3
 """A round that something else on the machine spoilt may say anything: so many must agree before it is believed."""
 
@@ -52,3 +54,9 @@ def needs_a_device(found: ForwardingRate | LatencyResult) -> None:
     """Skip where the simulated device answered: it has neither VNFs nor cores, and its latency no queue."""
     if found.subject.simulated:
         pytest.skip("the simulated device has no such shape; take a real one, such as --nfv-host=local")
+
+
+def needs_loss(found: ForwardingRate) -> None:
+    """Skip where next to nothing was lost: the generator is the limit, and what is behind it is not known."""
+    if found.loss_ratio < LOSS:
+        pytest.skip(f"next to nothing of {found.offered_pps:,.0f} pps was lost; offer more, by a faster port")

@@ -7,11 +7,21 @@ does not. Figures of a shared machine scatter, so that each shape has a toleranc
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
 from pytest_nfv import TrialResult
 from pytest_nfv.model.bottleneck import component_of
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """One round's latency: median and least, in seconds."""
+
+    median_s: float
+    least_s: float
+
 
 MUCH = 1.5
 """Rates of equal deployments on a shared machine differed by up to a third from one minute to the next."""
@@ -105,10 +115,19 @@ def falls_then_rises(idle_s: float, between_s: Sequence[float], overload_s: floa
     return "; ".join(wrong)
 
 
-def takes_longer(one_s: Sequence[float], three_s: Sequence[float]) -> str:
-    """S9: a chain of three takes longer than one VNF, the median of rounds over the median of rounds."""
-    one, three = median(one_s), median(three_s)
-    return "" if three > one else f"three VNFs took {three * 1e6:.1f} us, one {one * 1e6:.1f} us"
+def takes_longer(one: Sequence[Took], three: Sequence[Took]) -> str:
+    """S9: a chain of three takes longer than one VNF, by the medians of rounds or by the least time of all.
+
+    Whatever else runs on a machine makes medians longer, by more than a VNF takes, and leaves the least alone.
+    """
+    medians = [median(took.median_s for took in rounds) for rounds in (one, three)]
+    least = [min(took.least_s for took in rounds) for rounds in (one, three)]
+    if medians[1] > medians[0] or least[1] > least[0]:
+        return ""
+    return (
+        f"three VNFs took {medians[1] * 1e6:.1f} us (at least {least[1] * 1e6:.1f}), "
+        f"one {medians[0] * 1e6:.1f} us (at least {least[0] * 1e6:.1f})"
+    )
 
 
 def less_than_alone(chain_s: float, alone_s: Sequence[float]) -> str:

@@ -48,15 +48,15 @@ def test_a_longer_chain_takes_longer(deploy: Deploy, vswitch: VSwitch, vnf_host:
         Measure one VNF and three, one after the other; again where three took no longer.
 
     Verify:
-        The median of three is above that of one, of as many rounds as were measured.
+        The median of three is above that of one, or the least time of a frame is, of all rounds measured.
     """
-    one: list[float] = []
-    three: list[float] = []
+    one: list[shapes.Took] = []
+    three: list[shapes.Took] = []
 
     def question() -> str:
-        for name, medians in (("L3Fwd", one), ("Firewall>L3Fwd>L2Fwd", three)):
+        for name, rounds in (("L3Fwd", one), ("Firewall>L3Fwd>L2Fwd", three)):
             found = measured(deploy, vswitch, vnf_host, name)
-            medians.append(found.median_us / 1e6)
+            rounds.append(shapes.Took(found.median_us / 1e6, found.latency[0].min_ns / 1e9))
         needs_a_device(found)
         return shapes.takes_longer(one, three)
 

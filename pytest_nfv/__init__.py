@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pytest_nfv.model.topology import P2P as P2P
     from pytest_nfv.model.topology import SocketPair as SocketPair
     from pytest_nfv.model.topology import VSwitch as VSwitch
+    from pytest_nfv.model.trial import Latency as Latency
     from pytest_nfv.model.trial import ThreadUse as ThreadUse
     from pytest_nfv.model.trial import TrialResult as TrialResult
     from pytest_nfv.model.verdict import Verdict as Verdict
@@ -70,6 +71,7 @@ _HOME = {
     "component_of_thread": "model.bottleneck",
     "Deploy": "deployment.traffic",
     "ForwardingRate": "model.measurement",
+    "Latency": "model.trial",
     "LatencyResult": "model.measurement",
     "NfvError": "errors",
     "Mix": "model.mix",

@@ -124,12 +124,27 @@ def test_latency_falls_then_rises(idle: float, between: tuple[float, ...], overl
     assert answer.startswith(f"{wrong} latency is ") if wrong else not answer
 
 
-def test_a_longer_chain_takes_longer() -> None:
-    assert shapes.takes_longer([50e-6, 500e-6, 51e-6], [54e-6, 53e-6, 55e-6]) == ""
-    assert (
-        shapes.takes_longer([50e-6, 60e-6, 51e-6], [40e-6, 53e-6, 50e-6]) == "three VNFs took 50.0 us, one 51.0 us"
+def took(*medians_us: float, least_us: float) -> list[shapes.Took]:
+    return [shapes.Took(one / 1e6, least_us / 1e6) for one in medians_us]
+
+
+@pytest.mark.parametrize(
+    ("one", "three", "holds"),
+    [
+        (took(50, 500, 51, least_us=20), took(54, 53, 55, least_us=20), True),
+        (took(90, 90, 90, least_us=20), took(54, 53, 55, least_us=24), True),  # others ran beside the one
+        (took(50, 60, 51, least_us=20), took(40, 53, 50, least_us=19), False),
+        (took(50, least_us=20), took(50, least_us=20), False),
+    ],
+)
+def test_a_longer_chain_takes_longer(one: list[shapes.Took], three: list[shapes.Took], holds: bool) -> None:
+    assert (shapes.takes_longer(one, three) == "") is holds
+
+
+def test_what_a_chain_took_is_said() -> None:
+    assert shapes.takes_longer(took(51, least_us=20), took(50, least_us=19)) == (
+        "three VNFs took 50.0 us (at least 19.0), one 51.0 us (at least 20.0)"
     )
-    assert shapes.takes_longer([50e-6], [50e-6]) != ""
 
 
 def test_a_chain_takes_less_than_its_vnfs_alone() -> None:
