@@ -11,8 +11,12 @@ def used(trial: TrialResult, component: str) -> float:
 
 
 def wanted(trial: TrialResult, component: str) -> float:
-    """Return the part of the time in which the component's busiest thread ran, or waited for its core."""
-    return max((one.cpu_s + one.run_delay_s for one in _threads(trial, component)), default=0.0) / _wall_s(trial)
+    """Return for which part of the time of offering the component's busiest thread ran, or waited for its core.
+
+    Accounts begin before it and go on until counters are at rest, for as long again where a trial is short.
+    """
+    busiest_s = max((one.cpu_s + one.run_delay_s for one in _threads(trial, component)), default=0.0)
+    return min(1.0, busiest_s / trial.offered_for_s)
 
 
 def polls(trial: TrialResult, component: str) -> bool:

@@ -179,8 +179,8 @@ def test_use_is_the_components_own() -> None:
         ThreadUse("device", "pmd-c00", 1.5, 0.4, worked_s=0.3),
     )
     one = trial(0, 0, threads)
-    assert (used(one, "vnf0"), wanted(one, "vnf0")) == pytest.approx((0.3, 0.3))
-    assert (used(one, "switch"), wanted(one, "switch")) == pytest.approx((0.75, 0.95))
+    assert (used(one, "vnf0"), wanted(one, "vnf0")) == pytest.approx((0.3, 0.6))
+    assert (used(one, "switch"), wanted(one, "switch")) == pytest.approx((0.75, 1.0))
     assert (polls(one, "vnf0"), polls(one, "switch")) == (False, True)
     assert (used(one, "vnf1"), wanted(one, "vnf1")) == (0.0, 0.0)
 
