@@ -30,7 +30,7 @@ EVERY = (
     "latency_by_chain",
     "cpu_cost",
 )
-SHORT = ("--nfv-duration=50ms", "--nfv-retry-invalid=10", "--nfv-frame-size=64", "--benchmark-disable")
+SHORT = ("--nfv-duration=50ms", "--nfv-retry-invalid=20", "--nfv-frame-size=64", "--benchmark-disable")
 # What a machine of two cores cannot judge; anything else that is skipped did not run.
 CANNOT = ("cores: ", "next to nothing of ", "vnf0 polls", "core 0 is shared by ")
 
@@ -57,6 +57,8 @@ def run(folder: Path, suites: tuple[str, ...], *options: str) -> Ran:
         *options,
         "-p",
         "no:cacheprovider",
+        "-p",
+        "no:hypothesispytest",
         f"--junitxml={found}",
     ]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
@@ -69,7 +71,7 @@ def run(folder: Path, suites: tuple[str, ...], *options: str) -> Ran:
         timeout=300,
         check=False,
     )
-    assert done.returncode == 0, done.stdout[-6000:] + done.stderr
+    assert done.returncode == 0, done.stdout[-16_000:] + done.stderr
     passed, skipped = Counter[str](), []
     for case in ElementTree.parse(found).iter("testcase"):
         reason = case.find("skipped")
@@ -102,16 +104,20 @@ def test_every_suite_in_namespaces(needs: Callable[[str], None], cache: Path) ->
 
 
 def test_every_suite_on_vhost_user(needs: Callable[[str], None], cache: Path) -> None:
+    """A deployment takes seconds here: what only varies what another test has is left out."""
     needs("ovs-dpdk")
-    ran = run(cache, EVERY, "--nfv-vswitch=ovs-dpdk")
+    repeated = "scaling or memory or GiB or alone or sustain or 2vs2 or 4vs4 or Firewall-64"
+    ran = run(cache, EVERY, "--nfv-vswitch=ovs-dpdk", "-k", f"not ({repeated})")
     assert set(ran.passed) == set(EVERY)
-    assert sum(ran.passed.values()) >= 22
+    assert sum(ran.passed.values()) >= 18
 
 
-def test_chains_and_their_cost_on_testpmd(needs: Callable[[str], None], cache: Path) -> None:
+def test_a_chain_and_its_cost_on_testpmd(needs: Callable[[str], None], cache: Path) -> None:
     needs("testpmd")
-    suites = ("chain", "latency_by_chain", "cpu_cost")
-    assert set(run(cache, suites, "--nfv-vswitch=testpmd,basicfwd").passed) == set(suites)
+    suites = ("chain", "cpu_cost")
+    options = ("--nfv-vswitch=testpmd,basicfwd", "-k", "(L2Fwd and testpmd) or polling or (1vs1 and basicfwd)")
+    ran = run(cache, suites, *options)
+    assert ran.passed == {"chain": 1, "cpu_cost": 4}
 
 
 def test_a_chain_of_containers(needs: Callable[[str], None], cache: Path) -> None:
