@@ -23,8 +23,8 @@ def test_colocation(deploy: Deploy, vswitch: VSwitch, vnf_host: str, pairs: int,
         Put them on one switch; offer each as much as the generator can.
 
     Verify:
-        Frames arrive at each pair, none of another's, and none forwards less than half of what another does. The
-        rate is each pair's (the worst one's).
+        Frames arrive at each pair, none of another's; where pairs share cores evenly, or none, none forwards less
+        than half of what another does. The rate is each pair's (the worst one's).
     """
     traffic = deploy(Colocated(PVP(vswitch, VNF(L3FWD, host=vnf_host)), pairs))
     found = traffic.forwarding_rate(FLOOD, frame_size=frame_size)
@@ -32,7 +32,8 @@ def test_colocation(deploy: Deploy, vswitch: VSwitch, vnf_host: str, pairs: int,
         assert len(trial.flows) == pairs
         assert all(flow.received > 0 for flow in trial.flows)
         assert all((flow.corrupted, flow.duplicated, flow.foreign) == (0, 0, 0) for flow in trial.flows)
-    assert shapes.alike(of_pairs_pps(found)) == ""
+    if shared_evenly(found, pairs):
+        assert shapes.alike(of_pairs_pps(found)) == ""
 
 
 @pytest.mark.throughput
@@ -67,6 +68,12 @@ def test_scaling(deploy: Deploy, vswitch: VSwitch, vnf_host: str, placement: str
         return answer
 
     assert asked_again(question) == ""
+
+
+def shared_evenly(found: ForwardingRate, pairs: int) -> bool:
+    """Return whether the VNFs share no core, or all of them the same."""
+    shared = [note for note in found.subject.notes if " is shared by " in note]
+    return all(f"vnf{number}" in note for note in shared for number in range(pairs))
 
 
 def of_pairs_pps(found: ForwardingRate) -> list[float]:
