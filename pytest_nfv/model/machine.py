@@ -102,7 +102,7 @@ class Machine:
             )
         if self.python and not _PYTHON.fullmatch(self.python):
             raise ConfigurationError(
-                f"python = {self.python!r}: accepted: an absolute path, or one from ~/, of letters, digits, . _ + -"
+                f"python = {self.python!r}: accepted: an absolute path, or one from ~/; letters, digits, . _ + -"
             )
         names = [port.name for port in self.ports]
         twice = next((name for name in names if names.count(name) > 1), None)
