@@ -128,6 +128,7 @@ def test_on_one_server_the_generators_ends_come_first() -> None:
         ('ssh = "dut1"', 'shs = "dut1"', 18, "unknown key 'shs'; accepted: device_cores"),
         ('ssh = "dut1"', 'ssh = "-oProxyCommand=x"', 18, "ssh = '-oProxyCommand=x': accepted: [user@]host[:port]"),
         ('ssh = "dut1"', 'ssh = "a b"', 18, "ssh = 'a b'"),
+        ('ssh = "dut1"', 'ssh = "dut1:65536"', 18, "ssh = 'dut1:65536'"),
         ('ssh = "dut1"', "ssh = 7", 18, "7 is not a text"),
         ('"~/venv/bin/python"', '"python; true"', 19, "python = 'python; true': accepted"),
         (
