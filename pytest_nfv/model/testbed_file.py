@@ -196,7 +196,7 @@ def _goes_with_kind(file: TomlFile, where: tuple[str, str], values: Mapping[str,
                 f"{file.at(*where, key.name)}: {key.name} goes with kind {' or '.join(map(repr, key.kinds))}, "
                 f"not {kind!r}"
             )
-        if kind == "lab" and key.kinds == ("lab",) and key.name not in values:
+        if key.needed and kind in key.kinds and key.name not in values:
             raise ConfigurationError(f"{file.at(*where)}: {key.name} is missing; accepted: {key.form}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,11 +19,32 @@ CPU, NODE, NET, PCI = (
 )
 
 
+class RecordedProcess:
+    """Implements `hosts.protocol.Process`: it has printed some lines, and then ended or not."""
+
+    pid = 1
+
+    def __init__(self, lines: str, status: int | None, stderr: str) -> None:
+        self.stdin, self.stdout = io.StringIO(), io.StringIO(lines)
+        self.status, self.stderr, self.stopped = status, stderr, False
+
+    def poll(self) -> int | None:
+        return self.status
+
+    def stop(self, timeout_s: float = 2.0) -> int:
+        self.stopped = True
+        return 0
+
+    def stderr_tail(self) -> str:
+        return self.stderr
+
+
 class RecordedHost:
     """Implements `hosts.protocol.MachineHost`; what it was not given is not there.
 
     Attributes:
-        calls: round trips so far.
+        calls: round trips so far; ran: the commands among them.
+        process: what is started; obliging: commands without an answer succeed.
     """
 
     def __init__(
@@ -33,6 +55,9 @@ class RecordedHost:
     ) -> None:
         self.files, self.answers, self.version = dict(files), dict(answers or {}), python
         self.calls = 0
+        self.ran: list[tuple[str, ...]] = []
+        self.process: RecordedProcess | None = None
+        self.obliging = False
 
     name = "recorded"
     python = "/opt/nfv/bin/python"
@@ -52,11 +77,12 @@ class RecordedHost:
         cores: Sequence[int] = (),
     ) -> Completed:
         self.calls += 1
-        if tuple(argv) not in self.answers:
+        self.ran.append(tuple(argv))
+        if tuple(argv) not in self.answers and not self.obliging:
             if check:
                 raise CommandError(self.name, argv, 127, "not found")
             return Completed(tuple(argv), 127, "", "not found")
-        return Completed(tuple(argv), 0, self.answers[tuple(argv)], "")
+        return Completed(tuple(argv), 0, self.answers.get(tuple(argv), ""), "")
 
     def read_text(self, path: str) -> str:
         self.calls += 1
@@ -74,7 +100,9 @@ class RecordedHost:
     def start(
         self, argv: Sequence[str], *, cores: Sequence[int] = (), env: Mapping[str, str] | None = None
     ) -> Process:
-        raise AssertionError("nothing here starts anything")
+        assert self.process, "nothing here starts anything"
+        self.ran.append(tuple(argv))
+        return self.process
 
     def start_unbound(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> Process:
         raise AssertionError("nothing here starts anything")
