@@ -49,6 +49,7 @@ class Option:
 OPTIONS = (
     Option("host", "NAME", "local", "testbed to run on; `local`, `sim`, or one of --nfv-testbed's", "list"),
     Option("testbed", "FILE", "", "TOML file that declares more testbeds"),
+    Option("ssh-config", "FILE", "", "read instead of ~/.ssh/config for hosts by SSH, as with ssh -F"),
     Option("vswitch", "NAME[,NAME]", "", "switches to test; default: those that the testbed lists", "list"),
     Option(
         "vnf-host",
