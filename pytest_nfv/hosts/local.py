@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -172,11 +171,11 @@ class LocalHost:
 
     def put(self, local: Path, remote: str, *, timeout_s: float = COPY_DEADLINE_S) -> None:
         """Copy a file."""
-        _copy(local, Path(remote))
+        write_whole(Path(remote), local.read_bytes(), local.stat().st_mode & 0o777)
 
     def get(self, remote: str, local: Path, *, timeout_s: float = COPY_DEADLINE_S) -> None:
         """Copy a file."""
-        _copy(Path(remote), local)
+        write_whole(local, Path(remote).read_bytes())
 
     def within(self, entry: Entry, name: str) -> LocalHost:
         """Return a host whose commands enter `entry`."""
@@ -239,12 +238,13 @@ def piped(
     )
 
 
-def _copy(source: Path, target: Path) -> None:
-    """Copy beside the target and rename, so that no part of a file is ever seen under its name."""
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+def write_whole(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Write beside the file and rename, so that no part of it is ever seen under its name."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        shutil.copyfile(source, part)
-        part.replace(target)
+        part.write_bytes(content)
+        part.chmod(mode)
+        part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 

@@ -56,6 +56,7 @@ OPTIONS = (
         "list",
     ),
     Option("testbed", "FILE", "", "TOML file that declares more testbeds (docs/testbeds.md)"),
+    Option("ssh-config", "FILE", "", "read instead of ~/.ssh/config for hosts by SSH, as with ssh -F"),
     Option("vswitch", "NAME[,NAME]", "", "switches to test; default: those that the testbed lists", "list"),
     Option(
         "vnf-host",

@@ -10,6 +10,7 @@ from typing import TypeVar
 import pytest
 
 from pytest_nfv.errors import ConfigurationError
+from pytest_nfv.hosts.ssh_config import config_text
 from pytest_nfv.model.goal import SearchGoal
 from pytest_nfv.model.mix import Mix, sizes_of
 from pytest_nfv.model.simulation import Simulation
@@ -31,6 +32,7 @@ class Settings:
 
     Attributes:
         testbeds: those chosen, in order.
+        ssh_config: read instead of ~/.ssh/config.
         vswitches: switches asked for; empty leaves it to each testbed.
         vnf_hosts: where VNFs run, for tests that take it.
         frame_sizes: sizes, or mixes of them, asked for; empty leaves it to each test.
@@ -38,6 +40,7 @@ class Settings:
     """
 
     testbeds: tuple[Testbed, ...]
+    ssh_config: Path | None
     vswitches: tuple[str, ...]
     vnf_hosts: tuple[str, ...]
     frame_sizes: tuple[int | Mix, ...]
@@ -91,6 +94,7 @@ def settings(config: pytest.Config) -> Settings:
         testbeds = read("sim", lambda _: _simulated(testbeds, simulation))
     return Settings(
         testbeds=testbeds,
+        ssh_config=read("ssh-config", lambda text: _ssh_config(text) if text else None),
         vswitches=read("vswitch", lambda text: _each(text, _switch)),
         vnf_hosts=read("vnf-host", lambda text: _each(text, _vnf_host)),
         frame_sizes=read("frame-size", lambda text: _each(text, _frame_size)),
@@ -109,6 +113,11 @@ def _each(text: str, parse: Callable[[str], T]) -> tuple[T, ...]:
     if text and not words:
         raise ConfigurationError("nothing is named; accepted: one name or more, separated by commas")
     return tuple(dict.fromkeys(parse(word) for word in words))
+
+
+def _ssh_config(text: str) -> Path:
+    config_text(Path(text))
+    return Path(text).absolute()
 
 
 def _vnf_host(text: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from functools import partial
 from pathlib import Path
 
 from pytest_nfv.errors import NfvError
@@ -46,24 +45,26 @@ def _discover(options: argparse.Namespace) -> None:
     from pytest_nfv.hosts.nic_ports import read_ports
     from pytest_nfv.hosts.processors import read_processors
     from pytest_nfv.testbeds.draft import draft
-    from pytest_nfv.testbeds.hosts import host_of, named
+    from pytest_nfv.testbeds.hosts import hosts, named
 
     machine = named(options.host, options.testbed, options.name)
-    host = host_of(machine, options.ssh_config)
-    print(draft(machine.name, machine.address, read_ports(host), read_processors(host)), end="")
+    with hosts(options.ssh_config) as host_of:
+        host = host_of(machine)
+        print(draft(machine.name, machine.address, read_ports(host), read_processors(host)), end="")
 
 
 def _check(options: argparse.Namespace) -> None:
     from pytest_nfv.model.testbed_file import read
     from pytest_nfv.testbeds.check import check
-    from pytest_nfv.testbeds.hosts import host_of
+    from pytest_nfv.testbeds.hosts import hosts
     from pytest_nfv.testbeds.rows import failed, table
 
     rows = []
-    for row in check(read(options.file), options.name, partial(host_of, ssh_config=options.ssh_config)):
-        rows.append(row)
-        if sys.stderr.isatty():
-            print(f"\r{row.subject}: {row.what}\033[K", end="", file=sys.stderr, flush=True)
+    with hosts(options.ssh_config) as host_of:
+        for row in check(read(options.file), options.name, host_of):
+            rows.append(row)
+            if sys.stderr.isatty():
+                print(f"\r{row.subject}: {row.what}\033[K", end="", file=sys.stderr, flush=True)
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr)
     print(table(rows))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pytest_nfv.errors import ConfigurationError
@@ -13,13 +15,21 @@ from pytest_nfv.model.testbed_file import read
 LOCAL = "local"
 
 
-def host_of(machine: Machine, ssh_config: Path | None) -> MachineHost:
-    """Return the host of a machine; by SSH nothing is connected yet."""
-    if not machine.address:
-        return LocalHost()
-    from pytest_nfv.hosts.ssh import SshHost
+@contextmanager
+def hosts(ssh_config: Path | None) -> Iterator[Callable[[Machine], MachineHost]]:
+    """Yield what connects to machines; connections are closed at the end."""
+    with ExitStack() as stack:
 
-    return SshHost(machine.address, name=machine.name, python=machine.python, config_file=ssh_config)
+        def host_of(machine: Machine) -> MachineHost:
+            if not machine.address:
+                return LocalHost()
+            from pytest_nfv.hosts.ssh import SshHost
+
+            host = SshHost(machine.address, name=machine.name, python=machine.python, config_file=ssh_config)
+            stack.callback(host.close)
+            return host
+
+        yield host_of
 
 
 def named(word: str, file: Path | None, name: str) -> Machine:
