@@ -108,6 +108,10 @@ def _machine(file: TomlFile, name: str, table: Mapping[str, Any]) -> Machine:
                     )
         values[key] = tuple(core for cores in by_node.values() for core in cores)
     address = values.pop("ssh", "")
+    if "python" in values and not address:
+        raise ConfigurationError(
+            f"{file.at(*where, 'python')}: python goes with ssh; on this machine it is the one that runs"
+        )
     with file.locating(*where, "ports"):
         _once_each(name, ports)
     with file.locating(*where):

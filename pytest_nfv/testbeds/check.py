@@ -69,7 +69,7 @@ def _host(
     reached[machine.name] = answers
     speeds = {end[1]: cable.link for cable in cables for end in (cable.one, cable.other) if end[0] == machine.name}
     yield from port_checks.ports(answers, speeds)
-    yield from port_checks.near(answers)
+    yield from port_checks.near(answers, cores)
 
 
 def _testbed(

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from pytest_nfv.errors import CommandError
 from pytest_nfv.hosts.nic_ports import FoundPort
+from pytest_nfv.hosts.processors import Processors
 from pytest_nfv.hosts.protocol import MachineHost
 from pytest_nfv.model.machine import Cable, Machine, NicPort
 from pytest_nfv.testbeds.rows import Row, missing, note, ok
@@ -91,15 +92,18 @@ def _absent(subject: str, port: NicPort, reached: Reached) -> Row:
     return missing(subject, "port", f"no port {place} there", f"it has: {have}")
 
 
-def near(reached: Reached) -> Iterator[Row]:
-    """Say where cores are on another NUMA node than the ports: every frame then crosses sockets."""
-    nodes = {
-        found.node for port in reached.machine.ports if (found := reached.found(port)) and found.node is not None
-    }
-    said = {node for core, node in reached.machine.core_nodes.items() if core in reached.machine.generator_cores}
-    if nodes and said - nodes:
-        text = f"generator cores on node {min(said - nodes)}, ports on {', '.join(map(str, sorted(nodes)))}"
-        yield note(reached.machine.name, "NUMA", text, "name generator cores of the ports' node")
+def near(reached: Reached, cores: Processors) -> Iterator[Row]:
+    """Say where the generator is on another NUMA node than the ports: every frame then crosses sockets."""
+    ports = [reached.found(port) for port in reached.machine.ports]
+    nodes = {port.node for port in ports if port and port.node is not None}
+    away = {cores.node_of(core) for core in reached.machine.generator_cores} - nodes - {None}
+    if nodes and away:
+        said = f"generator cores on node {_words(away)}, ports on {_words(nodes)}"
+        yield note(reached.machine.name, "NUMA", said, "name generator cores of the ports' node")
+
+
+def _words(numbers: set[int] | set[int | None]) -> str:
+    return ", ".join(sorted(map(str, numbers)))
 
 
 def cable(link: Cable, hosts: Mapping[str, Reached]) -> Row:

@@ -183,6 +183,7 @@ def test_what_is_not_as_the_file_says(
     [
         (("[1, 2]", "[1, 17]"), ("dut1", "SMT"), "cores 1 and 17 are threads of one physical core"),
         (("{ 1 = [10] }", "{ 0 = [3] }"), ("gen1", "NUMA"), "generator cores on node 0, ports on 1"),
+        (("{ 1 = [10] }", "[3, 10]"), ("gen1", "NUMA"), "generator cores on node 0, ports on 1"),
         (("{ 1 = [10] }", "[3]"), ("gen1", "device_cores"), "none named: chosen among all"),
     ],
 )
