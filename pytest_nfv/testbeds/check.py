@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 
-from pytest_nfv.errors import CommandError, ConfigurationError
+from pytest_nfv.errors import CommandError, ConfigurationError, DeploymentError
 from pytest_nfv.hosts.nic_ports import read_ports
 from pytest_nfv.hosts.processors import read_processors
 from pytest_nfv.hosts.protocol import MachineHost
@@ -38,7 +38,10 @@ def check(file: TestbedFile, name: str, host_of: Callable[[Machine], MachineHost
     machines = used if name else dict(file.machines)
     reached: dict[str, Reached] = {}
     for machine in machines.values():
-        yield from _host(machine, host_of(machine), file.cables, reached)
+        try:
+            yield from _host(machine, host_of(machine), file.cables, reached)
+        except DeploymentError as error:  # such as a connection that is lost meanwhile
+            yield missing(machine.name, "looked at", str(error).splitlines()[-1], "check again")
     for cable in file.cables:
         if cable.one[0] in machines and cable.other[0] in machines:
             yield port_checks.cable(cable, reached)

@@ -19,7 +19,7 @@ def host_name(text: str) -> str:
     """Return a name that a testbed file takes, from an address or a machine's own name."""
     bare = text.rpartition("@")[2].strip("[]").split(":")[0]
     first = bare if bare.replace(".", "").isdecimal() else bare.split(".")[0]
-    return re.sub(r"[^A-Za-z0-9_-]", "-", first).strip("-_") or "host"
+    return re.sub(r"[^A-Za-z0-9_-]", "-", first).strip("-_")[:63] or "host"
 
 
 def draft(name: str, address: str, ports: Sequence[FoundPort], cores: Processors) -> str:

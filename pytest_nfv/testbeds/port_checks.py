@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
-from pytest_nfv.errors import CommandError
+from pytest_nfv.errors import CommandError, DeploymentError
 from pytest_nfv.hosts.nic_ports import FoundPort
 from pytest_nfv.hosts.processors import Processors
 from pytest_nfv.hosts.protocol import MachineHost
@@ -69,7 +69,7 @@ def _port(subject: str, port: NicPort, reached: Reached, speed: Link | None) -> 
         return note(subject, "port", said, f"`ip link set {found.interface} up` there shows it")
     if not found.carrier:
         said = f"{found.interface}, {found.driver}: no link"
-        return missing(subject, "port", said, "plug the cable in, and set up the port at its other end")
+        return note(subject, "port", said, "its other end is not plugged in, or not set up")
     if found.speed_mbps is None or found.driver == "veth":
         return ok(subject, "port", f"{found.interface}, {found.driver}, link up")
     is_now = Link(found.speed_mbps * 1e6)
@@ -109,40 +109,40 @@ def _words(numbers: set[int] | set[int | None]) -> str:
 def cable(link: Cable, hosts: Mapping[str, Reached]) -> Row:
     """Send frames into one end, and see where they come out."""
     subject = f"{'.'.join(link.one)} - {'.'.join(link.other)}"
-    ends = [(hosts.get(host), host, port) for host, port in (link.one, link.other)]
-    found = [reached.found(reached.machine.port(port)) if reached else None for reached, _, port in ends]
-    one, other = ends[0][0], ends[1][0]
-    if one is None or other is None or not all(_usable(end) for end in found):
-        return note(subject, "cable", "not tried, as an end of it is not there, not up or not free")
-    lacking = next((end.machine.name for end in (one, other) if not (end.package and end.root)), None)
+    one, other = (hosts.get(host) for host, _ in (link.one, link.other))
+    if one is None or other is None:
+        return note(subject, "cable", "not tried, as a host of it is not reached")
+    start, end = one.found(one.machine.port(link.one[1])), other.found(other.machine.port(link.other[1]))
+    if not (start and end and start.up and end.up) or start.used_by or end.used_by:
+        return note(subject, "cable", "not tried, as an end of it is not there, not set up or not free")
+    if not (start.carrier and end.carrier):
+        return missing(subject, "cable", "no link, although both ends are set up", "plug it in at both ends")
+    lacking = [reached.machine.name for reached in (one, other) if not (reached.package and reached.root)]
     if lacking:
-        return note(
-            subject, "cable", f"both ends have a link; not tried with frames: {lacking} lacks root or the package"
-        )
-    assert found[0] is not None  # usable
-    assert found[1] is not None
+        said = f"both ends have a link; not tried with frames: {lacking[0]} lacks root or the package"
+        return note(subject, "cable", said)
     try:
-        seen = crossing(one, found[0].interface, other)
-    except CommandError as error:
-        return missing(
-            subject, "cable", f"frames could not be tried: {str(error).splitlines()[-1]}", "see its host"
-        )
-    if seen == found[1].interface:
+        seen = crossing(one, start.interface, other)
+    except DeploymentError as error:
+        said = f"frames could not be tried: {str(error).splitlines()[-1]}"
+        return missing(subject, "cable", said, "see its hosts")
+    if seen == end.interface:
         return ok(subject, "cable", "frames from one end come out at the other")
-    ports = {end.interface: port.name for port in other.machine.ports if (end := other.found(port))}
-    where = (
-        f"come out at {other.machine.name}.{ports[seen]}" if seen else f"do not come out at {other.machine.name}"
+    names = {found.interface: port.name for port in other.machine.ports if (found := other.found(port))}
+    there = (
+        f"come out at {other.machine.name}.{names[seen]}" if seen else f"do not come out at {other.machine.name}"
     )
-    return missing(subject, "cable", f"frames {where}", "mend `ends`, or plug the cable as it says")
+    return missing(subject, "cable", f"frames {there}", "mend `ends`, or plug the cable as it says")
 
 
 def crossing(one: Reached, interface: str, other: Reached) -> str:
     """Return the interface of `other`, of those in the file, where frames from one of `one` come in; or nothing.
 
     Raises:
-        CommandError: an end could not send or listen.
+        DeploymentError: an end could not send or listen.
     """
-    listening = [end.interface for port in other.machine.ports if _usable(end := other.found(port)) and end]
+    found = [other.found(port) for port in other.machine.ports]
+    listening = [port.interface for port in found if port and port.carrier and not port.used_by]
     if other is one:
         listening.remove(interface)
     token = uuid4().hex
@@ -154,7 +154,3 @@ def crossing(one: Reached, interface: str, other: Reached) -> str:
         return process.stdout.readline().strip()
     finally:
         process.stop()
-
-
-def _usable(port: FoundPort | None) -> bool:
-    return port is not None and bool(port.interface and port.carrier) and not port.used_by

@@ -157,7 +157,7 @@ def test_another_version_of_the_package(tmp_path: Path, monkeypatch: pytest.Monk
         (("1 = [9]", "1 = [3]"), ("dut1", "device_cores"), "core 3 is on NUMA node 0, not 1"),
         (('"ens1f0"', '"ens9"'), ("dut1.p0", "port"), "no port ens9 there"),
         (('"ens1f0"', '"eno1"'), ("dut1.p0", "port"), "eno1 is in use: 192.0.2.10/24, default route"),
-        (('"ens1f0"', '"ens1f0v0"'), ("dut1.p0", "port"), "ens1f0v0, iavf: no link"),
+        (('"ens1f0"', '"ens1f0v0"'), ("gen1.p0 - dut1.p0", "cable"), "no link, although both ends are set up"),
         (("81:00.1", "81:00.2"), ("dut1.p1", "port"), "0000:81:00.2 has no interface (vfio-pci)"),
         (
             ('speed = "10GbE"', 'speed = "25GbE"'),
@@ -204,12 +204,20 @@ def test_a_port_that_is_not_set_up_is_a_note(tmp_path: Path, monkeypatch: pytest
     assert rows["gen1.p1 - dut1.p1", "cable"].state == "note"
 
 
+def test_a_host_that_is_lost_meanwhile(tmp_path: Path) -> None:
+    dut = server()
+    del dut.answers["id", "-u"]
+    rows = rows_of(tmp_path, hosts={"dut1": dut, "gen1": server()})
+    assert rows["dut1", "looked at"].state == "missing"
+    assert rows["gen1", "rights"].state == "ok"
+
+
 def test_a_virtual_function_is_the_port_that_is_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     crossed(monkeypatch, "")
     dut = server(**{f"{PCI}/0000:81:00.0/virtfn0/uevent": "PCI_SLOT_NAME=0000:81:02.0\n"})
     text = LAB.replace('"ens1f0" }', '"ens1f0", vf = 0 }', 1)
     row = rows_of(tmp_path, text, hosts={"dut1": dut, "gen1": server()})["dut1.p0", "port"]
-    assert row.said == "ens1f0v0, iavf: no link"
+    assert (row.state, row.said) == ("note", "ens1f0v0, iavf: no link")
 
 
 def test_a_cable_in_the_wrong_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
