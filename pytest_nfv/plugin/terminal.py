@@ -40,7 +40,11 @@ class Terminal:
         out = []
         for testbed in self._settings.testbeds:
             out.append(f"nfv: testbed {testbed.name}, line rate {testbed.link}")
-            if not self._settings.plan:
+            if (
+                testbed.rig is not None
+            ):  # its switches are looked for when one is deployed: no host is asked before
+                out.append(f"nfv:   {testbed.rig}")
+            elif not self._settings.plan:
                 for name, version, missing in switches(testbed):
                     out.append(f"nfv:   switch {name} {version or f'MISSING: {missing}'}")
         return out
