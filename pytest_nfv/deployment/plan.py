@@ -59,6 +59,11 @@ class Placement:
         return tuple(split.host for split in self.splits)
 
     @property
+    def generator_host(self) -> str:
+        """Name of the generator's host; empty on a testbed that is this machine."""
+        return self.testbed.rig.generator if self.testbed.rig is not None else ""
+
+    @property
     def device_cores(self) -> tuple[int, ...]:
         """All cores of the device under test, the switch's first."""
         every = [core for cores in (self.cores.switch, *self.cores.vnfs) for core in cores]
@@ -91,9 +96,8 @@ class Placement:
                 zip((one for lane in split.topology.lanes for one in lane), split.cores.vnfs, strict=True)
             ):
                 yield f"    vnf{split.first_vnf + number} {vnf} on core {', '.join(map(str, cores))}"
-        rig = self.testbed.rig
-        host = rig.generator if rig else ""
-        yield f"  generator on {host}, core {self._generator_cores}, ports {', '.join(map(str, self.far))}"
+        ports = ", ".join(map(str, self.far))
+        yield f"  generator on {self.generator_host}, core {self._generator_cores}, ports {ports}"
 
     def _vnf_lines(self) -> list[str]:
         vnfs = [vnf for lane in self.topology.lanes for vnf in lane]

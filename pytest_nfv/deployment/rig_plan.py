@@ -31,6 +31,15 @@ class HostCores:
     sockets: Mapping[int, int]
 
 
+def assumed_cores(rig: Rig) -> dict[str, HostCores]:
+    """Return the cores that hosts have where none of them may be asked: those that the testbed names, and four."""
+    found = {}
+    for name, machine in rig.machines.items():
+        cores = tuple(sorted({*machine.device_cores, *machine.generator_cores, *range(4)}))
+        found[name] = HostCores(cores, dict.fromkeys(cores, 0))
+    return found
+
+
 def station(port: int) -> str:
     """Return the MAC address that a generator port's frames carry; no kernel's, as with a hardware generator."""
     return f"{_GENERATOR_MAC}:{port:02x}"

@@ -76,7 +76,7 @@ def identity(placement: Placement, ports: Sequence[PortSpec], load: Load) -> Key
         "cpu": str(facts.cpu_model),
         "kernel": str(facts.kernel),
         "generator": f"builtin {__version__}",
-        "core": str(placement.generator_core),
+        "core": " on ".join(filter(None, (str(placement.generator_core), placement.generator_host))),
         "port": ",".join(dict.fromkeys(port.kind for port in ports)),
         "topology": f"{placement.topology} {placement.topology.vswitch!r}",
         "load": str(replace(load, templates=lengths, others=others, maximum=False)),

@@ -144,6 +144,22 @@ def test_the_main_job_on_a_lab(lab: SshLab, pytester: pytest.Pytester, monkeypat
     found.assert_outcomes(passed=4, deselected=found.parseoutcomes().get("deselected", 0))
 
 
+def test_a_plan_asks_no_host(tmp_path: Path, pytester: pytest.Pytester) -> None:
+    (tmp_path / "lab.toml").write_text(testbed_file({"a": 0, "b": 0, "gen": 1}, IN_A_ROW))
+    pytester.makepyfile(test_rig=SUITE)
+    found = pytester.runpytest_subprocess(
+        f"--nfv-testbed={tmp_path / 'lab.toml'}", "--nfv-host=dut1", "--nfv-plan"
+    )
+    found.assert_outcomes(passed=2)
+    found.stdout.fnmatch_lines(
+        [
+            "*device P2P(linux-bridge, both ways) on a, core 0, ports eth1 (eth1), eth2 (eth2)",
+            "*generator on gen, core 1, ports eth1 (eth1), eth2 (eth2)",
+            "*vnf2 L2Fwd by auto in namespace on core 0",
+        ]
+    )
+
+
 def test_a_chain_goes_on_from_host_to_host(tmp_path: Path, run: Run, needs: Callable[[str], None]) -> None:
     needs("sshd")
     suite = """
