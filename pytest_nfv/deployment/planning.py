@@ -50,6 +50,10 @@ class Planner:
         self._costs.append(Cost(nodeid))
         return self._costs[-1]
 
+    def asked(self, nodeid: str) -> bool:
+        """Return whether a test got as far as asking for a trial."""
+        return any(cost.trials_s for cost in self._costs if cost.nodeid == nodeid)
+
     def traffic(self, cost: Cost, testbed: Testbed, topology: Topology, defaults: Defaults) -> PlannedTraffic:
         """Place a topology, and return traffic that only counts.
 

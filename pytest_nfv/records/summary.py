@@ -10,6 +10,7 @@ from typing import Any
 
 from pytest_nfv.model.verdict import Verdict
 from pytest_nfv.records.account import telling
+from pytest_nfv.records.facts import beside
 from pytest_nfv.records.headline import floor_text
 from pytest_nfv.records.measurement import Measurement
 from pytest_nfv.records.text import WIDTH, paragraph, shortened, table
@@ -88,8 +89,7 @@ def _asked_and_result(one: Measurement) -> tuple[str, str, float | None]:
 def _limits(one: Measurement) -> tuple[str, ...]:
     limits = (f"limited by the {one.limited_by}",) if one.limited_by else ()
     floor = floor_text(one)
-    known = (f"{one.reference.source}: {rate(one.reference.rate_pps)}",) if one.reference else ()
-    return (*limits, *([floor] if floor else []), *known)
+    return (*limits, *([floor] if floor else []), *map(beside, one.references))
 
 
 def lines(measured: Iterable[tuple[str, Measurement | Mapping[str, Any]]], width: int = WIDTH) -> list[str]:

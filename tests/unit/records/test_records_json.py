@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_nfv.model.measurement import Reference
 from pytest_nfv.model.trial import Direction, FlowCounts, TrialResult, TrialSpec
 from pytest_nfv.model.verdict import Ruling, Verdict
 from pytest_nfv.records.errors import RecordError
@@ -218,10 +217,3 @@ def test_a_search_that_gave_up_is_invalid(samples: Samples) -> None:
     assert (one.verdict, one.reasons) == (Verdict.INVALID, ("counters disagree",))
     told = Measurement.from_result(found, ruling=Ruling(Verdict.FAIL, ("nothing is sustained",)))
     assert (told.verdict, told.reasons) == (Verdict.FAIL, ("nothing is sustained",))
-
-
-def test_a_reference_is_kept(samples: Samples) -> None:
-    from dataclasses import replace
-
-    one = replace(samples.throughput(), reference=Reference("a paper, table 1", 9.34e6))
-    assert Measurement.of(one.to_json()).reference == Reference("a paper, table 1", 9.34e6)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_nfv.model.measurement import Reference
+from pytest_nfv.model.reference import Reference
 from pytest_nfv.model.verdict import Verdict
 from pytest_nfv.records import junit, summary
 from pytest_nfv.records.chart import charts
@@ -189,7 +189,7 @@ def test_chart_draws_shares_of_line_rate(samples: Samples) -> None:
 
 
 def test_chart_makes_room_for_a_reference_above_line_rate(samples: Samples) -> None:
-    one = replace(samples.throughput(), reference=Reference("a paper", 3 * 1_488_095.0))
+    one = replace(samples.throughput(), references=(Reference("a paper", 3 * 1_488_095.0),))
     (chart,) = charts([entry(one)])
     (bar,) = chart.bars
     assert bar.reference_y is not None
