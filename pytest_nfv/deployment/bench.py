@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 
 from pytest_nfv.deployment.deploy import Deployment
 from pytest_nfv.deployment.limits import Limits, cache_file
@@ -12,6 +13,7 @@ from pytest_nfv.deployment.plan import place
 from pytest_nfv.deployment.system import DeployedSystem, SimulatedSystem, System
 from pytest_nfv.errors import CapabilityMissing, DeploymentError
 from pytest_nfv.hosts.facts import read_facts
+from pytest_nfv.hosts.hold import Hold
 from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.local import LocalHost
 from pytest_nfv.hosts.protocol import Host
@@ -29,9 +31,11 @@ class Bench:
     away, and the next test gets a new one.
     """
 
-    def __init__(self, testbed: Testbed, run_id: str, observer: Observer) -> None:
+    def __init__(self, testbed: Testbed, run_id: str, observer: Observer, hold: Hold) -> None:
+        """Own nothing yet; `hold` waits for the locks of the testbed's hosts."""
         self.testbed = testbed
         self._run_id = run_id
+        self._hold = hold
         self._observer = observer
         self._host = LocalHost(run_id)
         self._limits = Limits(cache_file())
@@ -90,7 +94,16 @@ class Bench:
     def _the_lab(self) -> Lab:
         if self._lab is None:
             reap()
-            self._lab = Lab(self._host, self._run_id)
+            with ExitStack() as undo:
+                lab = Lab(self._host, self._run_id)
+                undo.callback(lab.close)
+                try:
+                    self._hold({self._host.name: lab})
+                except DeploymentError as error:
+                    self._broken = str(error)  # in vain once is in vain for the rest of the run
+                    raise
+                undo.pop_all()
+            self._lab = lab
         return self._lab
 
     def _take_down(self) -> None:

@@ -20,6 +20,7 @@ from typing import IO, Any
 
 from pytest_nfv.errors import CapabilityMissing, DeploymentError
 from pytest_nfv.hosts import cgroups, hugepages, links, napi, netns, remains, routing, userns
+from pytest_nfv.hosts.host_lock import HostLock
 from pytest_nfv.hosts.inbox import Inbox
 from pytest_nfv.hosts.run_id import namespace_prefix
 
@@ -27,8 +28,8 @@ from pytest_nfv.hosts.run_id import namespace_prefix
 class Agent:
     """Holds what was made, by role; `answer` does one request, `put_back` undoes all."""
 
-    def __init__(self, run_id: str, rootless: bool, directory: Path) -> None:
-        """Make an agent that has made nothing yet; `directory` is the run's own."""
+    def __init__(self, run_id: str, rootless: bool, directory: Path, lock: HostLock) -> None:
+        """Make an agent that has made nothing yet; `directory` is the run's own, `lock` the host's, not held."""
         self._run_id = run_id
         self._directory = directory
         self._rootless = rootless
@@ -48,6 +49,7 @@ class Agent:
             "threaded": self._threaded,
             "pin": self._pin,
             "huge_pages": self._huge_pages,
+            "hold": lock.take,
             "read": lambda role, path: self._space(role).read(path),
             "write": lambda role, path, text: self._space(role).write(path, text),
             "remove": self._remove,
@@ -166,6 +168,7 @@ def main() -> int:
     parser.add_argument("--rootless", action="store_true")
     options = parser.parse_args()
     inbox = Inbox(sys.stdin.fileno(), options.parent)
+    lock = HostLock()  # of the network namespace that this was started in
     # What a library prints must not come between the answers.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -176,7 +179,7 @@ def main() -> int:
         answers.write(json.dumps({"missing": [error.capability, error.missing, error.remedy]}) + "\n")
         answers.close()
         return 1
-    agent = Agent(options.run, options.rootless, options.mark.with_suffix(""))
+    agent = Agent(options.run, options.rootless, options.mark.with_suffix(""), lock)
     try:
         answers.write(json.dumps({"ok": {"pid": os.getpid()}}) + "\n")
         answers.flush()
@@ -187,6 +190,7 @@ def main() -> int:
         trouble = agent.put_back()
         if not trouble:
             options.mark.unlink(missing_ok=True)
+        lock.release()
         with suppress(OSError):  # nobody may be left to read it
             print("\n".join(trouble), file=sys.stderr, end="", flush=True)
         inbox.close()

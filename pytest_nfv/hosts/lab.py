@@ -12,6 +12,7 @@ from typing import Any
 
 from pytest_nfv.errors import CapabilityMissing, ConfigurationError, DeploymentError
 from pytest_nfv.hosts import cgroups, remains, userns
+from pytest_nfv.hosts.hold import Claim
 from pytest_nfv.hosts.lines import JsonLines, LinesBroken
 from pytest_nfv.hosts.local import Entry, LocalHost, LocalProcess, piped
 from pytest_nfv.hosts.marks import Mark, runtime_directory
@@ -240,6 +241,11 @@ class Lab:
         """
         enough, note = self._ask("huge_pages", mebibytes=mebibytes)
         return bool(enough), str(note)
+
+    def hold(self, claim: Claim) -> dict[str, Any] | None:
+        """Take this host's lock where it is free, for `hold.hold`; return what its holder says where it is not."""
+        found: dict[str, Any] | None = self._ask("hold", **claim.to_json())
+        return found
 
     def remove(self, namespace: NamespaceHost) -> None:
         """Remove a namespace and every link made in it; safe to call twice."""

@@ -90,6 +90,11 @@ class Testbed:
             max(self.link, Link.of("10GbE"), key=lambda link: link.l1_bps) if self.kind == "local" else self.link
         )
 
+    @property
+    def machines(self) -> frozenset[str]:
+        """Addresses of the machines that it measures on, empty text for this one; none where it is simulated."""
+        return frozenset({""}) if self.kind == "local" else frozenset()
+
     def with_link(self, link: Link) -> Testbed:
         """Return the same testbed with another meaning of line rate."""
         return replace(self, link=link)

@@ -7,11 +7,11 @@ uses a fixture or marker of ours, or an option of ours is given, is the rest bro
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_nfv.plugin import fixtures, markers, options
+from pytest_nfv.plugin import fixtures, markers, options, workers
 from pytest_nfv.plugin.fixtures import (
     FIXTURES,
     deploy,
@@ -41,14 +41,31 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the markers; check options at once where any was given."""
     markers.register(config)
     if options.given(config):
-        settings_of(config)
+        settings = settings_of(config)
+        if config.getoption("dist", "no") != "no":
+            workers.lead(config, settings)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of pytest-xdist what it cannot know."""
+    workers.brief(node.config, node.workerinput)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Stop where a worker of pytest-xdist refused the run."""
+    workers.refused(getattr(node, "workeroutput", {}))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Bring in the reporting on pytest-xdist's controller, with the first report of ours that a worker sends."""
     worker = getattr(report, "node", None)
-    if worker is not None and hasattr(report, "nfv_used"):
+    if worker is None:
+        return
+    report.nodeid = workers.plain(report.nodeid)
+    if hasattr(report, "nfv_used"):
         config: pytest.Config = worker.config
         if not config.pluginmanager.hasplugin("nfv-terminal"):
             from pytest_nfv.plugin.session import activate_reporting
@@ -94,11 +111,21 @@ def pytest_collection_modifyitems(
     from pytest_nfv.plugin.session import activate
 
     settings = settings_of(config)
-    collection.check(ours, settings)
-    with collection.counted_as_benchmarks(ours):
-        result = yield
-    collection.select(config, items, settings)
-    activate(config, settings, [item for item in items if _ours(item)])
+    try:
+        collection.check(ours, settings)
+        if workers.in_worker(config):
+            workers.assign(config, settings, ours)
+        with collection.counted_as_benchmarks(config, ours):
+            result = yield
+        collection.select(config, items, settings)
+        ours = [item for item in items if _ours(item)]
+        if workers.in_worker(config):
+            workers.check(config, settings, ours)
+        activate(config, settings, ours)
+    except pytest.UsageError as error:
+        if workers.in_worker(config):
+            workers.refuse(config, error)
+        raise
     return result
 
 

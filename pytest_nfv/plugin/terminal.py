@@ -63,6 +63,11 @@ class Terminal:
             for line in summary.lines(self._measured):
                 terminalreporter.write_line(line)
 
+    def waiting(self, what: str) -> None:
+        """Say why nothing goes on, in a line that stays."""
+        self._clear()
+        self._write(f"\n  {time.strftime('%H:%M:%S')} {what}\n")
+
     def deploying(self, what: str) -> None:
         """Show what is being brought up."""
         self._live(f"deploying {what}")
@@ -107,8 +112,9 @@ class Terminal:
         capture = self._config.pluginmanager.getplugin("capturemanager")
         with capture.global_and_fixture_disabled() if capture is not None else nullcontext():
             self._config.get_terminal_writer().flush()
-            sys.stdout.write(text)
-            sys.stdout.flush()
+            out = sys.stdout if self._reporter is not None else sys.stderr  # all that a pytest-xdist worker has
+            out.write(text)
+            out.flush()
 
 
 def _load(spec: TrialSpec) -> str:

@@ -86,7 +86,7 @@ def stand(monkeypatch: pytest.MonkeyPatch) -> type[Stand]:
 
 @pytest.fixture
 def bench() -> Iterator[Bench]:
-    one = Bench(built_in()["local"], new_run_id(), Watch())
+    one = Bench(built_in()["local"], new_run_id(), Watch(), lambda _: None)
     yield one
     one.close()
 
@@ -156,7 +156,7 @@ def test_what_cannot_be_placed_touches_nothing(bench: Bench, stand: type[Stand])
 
 def test_with_oversubscription_it_is_placed(stand: type[Stand]) -> None:
     watch = Watch()
-    one = Bench(replace(built_in()["local"], oversubscribe=True), new_run_id(), watch)
+    one = Bench(replace(built_in()["local"], oversubscribe=True), new_run_id(), watch, lambda _: None)
     topology = Chain("linux-bridge", [ONE] * 5, placement="spread")
     system: Any = one.system(topology)
     assert system.deployment.placement.notes[0].startswith("oversubscribed: ")
