@@ -93,7 +93,6 @@ class Bench:
 
     def _the_lab(self) -> Lab:
         if self._lab is None:
-            reap()
             with ExitStack() as undo:
                 lab = Lab(self._host, self._run_id)
                 undo.callback(lab.close)
@@ -102,6 +101,7 @@ class Bench:
                 except DeploymentError as error:
                     self._broken = str(error)  # in vain once is in vain for the rest of the run
                     raise
+                reap()  # by now, whoever was waited for may have been killed
                 undo.pop_all()
             self._lab = lab
         return self._lab

@@ -95,7 +95,7 @@ def hold(
                 raise DeploymentError(f"{held}; waited {Duration(timeout_s)} (--nfv-lock-timeout)")
             if held != told:
                 told = held
-                on_wait(f"{held}; waiting for up to {Duration(left)} (--nfv-lock-timeout)")
+                on_wait(f"{held}; waiting, for {Duration(timeout_s)} at most (--nfv-lock-timeout)")
             time.sleep(min(POLL_S, left))
 
 

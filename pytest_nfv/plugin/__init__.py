@@ -41,15 +41,22 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the markers; check options at once where any was given."""
     markers.register(config)
     if options.given(config):
-        settings = settings_of(config)
-        if config.getoption("dist", "no") != "no":
-            workers.lead(config, settings)
+        settings_of(config)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Tell a worker of pytest-xdist what it cannot know."""
-    workers.brief(node.config, node.workerinput)
+    if SETTINGS in node.config.stash:
+        workers.brief(node.workerinput, node.config, node.config.stash[SETTINGS])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hand out tests by testbed, where several were chosen."""
+    if SETTINGS in config.stash and workers.by_testbed(config, config.stash[SETTINGS]):
+        return workers.scheduler(config, log, config.stash[SETTINGS])
+    return None
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -62,10 +69,7 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Bring in the reporting on pytest-xdist's controller, with the first report of ours that a worker sends."""
     worker = getattr(report, "node", None)
-    if worker is None:
-        return
-    report.nodeid = workers.plain(report.nodeid)
-    if hasattr(report, "nfv_used"):
+    if worker is not None and hasattr(report, "nfv_used"):
         config: pytest.Config = worker.config
         if not config.pluginmanager.hasplugin("nfv-terminal"):
             from pytest_nfv.plugin.session import activate_reporting
@@ -90,6 +94,7 @@ def settings_of(config: pytest.Config) -> Settings:
     return config.stash[SETTINGS]
 
 
+@pytest.hookimpl(tryfirst=True)  # so that a test's id begins with its testbed
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrise what a test takes from us and does not parametrise itself."""
     names = _ours(metafunc.definition)
@@ -113,8 +118,6 @@ def pytest_collection_modifyitems(
     settings = settings_of(config)
     try:
         collection.check(ours, settings)
-        if workers.in_worker(config):
-            workers.assign(config, settings, ours)
         with collection.counted_as_benchmarks(config, ours):
             result = yield
         collection.select(config, items, settings)

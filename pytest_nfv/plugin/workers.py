@@ -5,8 +5,8 @@ Workers collect, the controller only hands out, so what is wrong is found in a w
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from pytest_nfv.model.testbed import Testbed
     from pytest_nfv.plugin.settings import Settings
 
-_GROUP = "nfv:"
-_DIST, _REFUSED = "nfv_dist", "nfv_refused"
+_BY_TESTBED, _REFUSED = "nfv_by_testbed", "nfv_refused"
 
 
 def in_worker(config: pytest.Config) -> bool:
@@ -34,36 +33,29 @@ def apart(testbeds: Iterable[Testbed]) -> list[list[Testbed]]:
     return groups
 
 
-def lead(config: pytest.Config, settings: Settings) -> None:
-    """On the controller: hand out by groups where there are several real testbeds, as `assign` groups them."""
-    if config.getoption("dist", "no") == "load" and len(apart(settings.testbeds)) > 1:
-        config.option.dist = "loadgroup"
+def by_testbed(config: pytest.Config, settings: Settings) -> bool:
+    """On the controller: whether tests are handed out by testbed; not where another way was asked for."""
+    return config.getoption("dist", "no") == "load" and len(apart(settings.testbeds)) > 1
 
 
-def brief(config: pytest.Config, worker_input: dict[str, object]) -> None:
+def scheduler(config: pytest.Config, log: Any, settings: Settings) -> Any:
+    """On the controller: return what hands out the tests of testbeds that share a host together."""
+    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped] # it ships no types
+
+    groups = _groups(settings)
+
+    class ByTestbed(LoadScopeScheduling):  # type: ignore[misc] # its documented way to group tests
+        """As `--dist=loadscope`; a test that takes no testbed goes anywhere."""
+
+        def _split_scope(self, nodeid: str) -> str:
+            return _group(nodeid, groups) or nodeid
+
+    return ByTestbed(config, log)
+
+
+def brief(worker_input: dict[str, object], config: pytest.Config, settings: Settings) -> None:
     """On the controller: tell a worker how tests are handed out, which its own options do not say."""
-    worker_input[_DIST] = config.getoption("dist", "no")
-
-
-def assign(config: pytest.Config, settings: Settings, items: Iterable[pytest.Item]) -> None:
-    """In a worker: put the tests of each real testbed into one group, which one worker gets.
-
-    Raises:
-        pytest.UsageError: a test is in another group already.
-    """
-    if config.workerinput.get(_DIST) != "loadgroup":  # type: ignore[attr-defined] # pytest-xdist's
-        return
-    config.option.loadgroup = True  # the controller may have chosen it after the command line
-    for group in apart(settings.testbeds):
-        mark = pytest.mark.xdist_group(_GROUP + "+".join(one.name for one in group))
-        for item in items:
-            if _testbed(item) in group:
-                if item.get_closest_marker("xdist_group"):
-                    raise pytest.UsageError(
-                        f"pytest-nfv: {item.nodeid}: marked xdist_group; accepted: no such marker on a test that "
-                        "takes a testbed: all tests of a testbed go to one worker"
-                    )
-                item.add_marker(mark)
+    worker_input[_BY_TESTBED] = by_testbed(config, settings)
 
 
 def check(config: pytest.Config, settings: Settings, items: Iterable[pytest.Item]) -> None:
@@ -83,12 +75,23 @@ def check(config: pytest.Config, settings: Settings, items: Iterable[pytest.Item
             f"pytest-nfv: -n {count} with {_listed(groups)}: workers would measure on the same host at once; "
             f"accepted: -n {len(groups)}, or {count} testbeds that share no host, as --nfv-host=NAME,NAME"
         )
-    dist = config.workerinput.get(_DIST)  # type: ignore[attr-defined] # pytest-xdist's
-    if dist != "loadgroup":
+    if not config.workerinput.get(_BY_TESTBED):  # type: ignore[attr-defined] # pytest-xdist's
         raise pytest.UsageError(
-            f"pytest-nfv: --dist={dist} with {_listed(groups)}: workers would share testbeds; "
-            "accepted: --dist=loadgroup, or none"
+            f"pytest-nfv: --dist with {_listed(groups)}: workers would share testbeds; "
+            "accepted: --dist=load, or none"
         )
+    _check_names(_groups(settings), items)
+
+
+def _check_names(groups: Mapping[str, str], items: Iterable[pytest.Item]) -> None:
+    """Refuse where the controller, which has the tests' ids alone, would take a testbed for another."""
+    for item in items:
+        testbed = _testbed(item)
+        if testbed is not None and testbed.machines and _group(item.nodeid, groups) != groups[testbed.name]:
+            raise pytest.UsageError(
+                f"pytest-nfv: {item.nodeid}: with pytest-xdist a test's id must begin with its testbed's name, "
+                f"{testbed.name}, and with no other's; accepted: other names, or without -n"
+            )
 
 
 def refuse(config: pytest.Config, error: pytest.UsageError) -> None:
@@ -106,10 +109,16 @@ def refused(worker_output: dict[str, object]) -> None:
         raise pytest.UsageError(str(worker_output[_REFUSED]))
 
 
-def plain(nodeid: str) -> str:
-    """Return a test's id as it is without pytest-xdist, for records, reports and `--last-failed`."""
-    test, at, group = nodeid.rpartition("@")
-    return test if at and group.startswith(_GROUP) else nodeid
+def _groups(settings: Settings) -> dict[str, str]:
+    """Return what each real testbed's tests are handed out as, by its name."""
+    return {one.name: "+".join(each.name for each in group) for group in apart(settings.testbeds) for one in group}
+
+
+def _group(nodeid: str, groups: Mapping[str, str]) -> str:
+    """Return the group of a test, by the testbed that its parameters begin with; empty where that is none."""
+    parameters = nodeid.partition("[")[2].rpartition("]")[0]
+    names = [name for name in groups if f"{parameters}-".startswith(f"{name}-")]
+    return groups[max(names, key=len)] if names else ""
 
 
 def _testbed(item: pytest.Item) -> Testbed | None:

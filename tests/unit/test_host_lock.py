@@ -174,7 +174,7 @@ def test_waiting_is_told_once_and_ends_with_the_holder(monkeypatch: pytest.Monke
     asked: list[str] = []
     hold({"dut1": Held(3, asked)}, BOB, 60.0, told.append)
     assert len(asked) == 4
-    assert told == ["host dut1 is held by alice@ci3 (run alice1); waiting for up to 60 s (--nfv-lock-timeout)"]
+    assert told == ["host dut1 is held by alice@ci3 (run alice1); waiting, for 60 s at most (--nfv-lock-timeout)"]
 
 
 def test_a_host_that_is_not_free_in_time_is_an_error_that_names_the_holder() -> None:
