@@ -12,6 +12,7 @@ import pytest
 from pytest_nfv.deployment.capabilities import switches
 from pytest_nfv.model.trial import TrialResult, TrialSpec
 from pytest_nfv.plugin.interrupts import Interrupts
+from pytest_nfv.plugin.workers import in_worker
 from pytest_nfv.records import summary
 from pytest_nfv.units import PacketRate
 
@@ -111,8 +112,9 @@ class Terminal:
         """Write to the terminal itself: past pytest's capture, and past its writer, which counts columns."""
         capture = self._config.pluginmanager.getplugin("capturemanager")
         with capture.global_and_fixture_disabled() if capture is not None else nullcontext():
-            self._config.get_terminal_writer().flush()
-            out = sys.stdout if self._reporter is not None else sys.stderr  # all that a pytest-xdist worker has
+            if self._reporter is not None:
+                self._config.get_terminal_writer().flush()
+            out = sys.stderr if in_worker(self._config) else sys.stdout  # a worker's stdout goes nowhere
             out.write(text)
             out.flush()
 
