@@ -26,8 +26,8 @@ def apart(testbeds: Iterable[Testbed]) -> list[list[Testbed]]:
     """Return the real testbeds, those that share a machine together."""
     groups: list[list[Testbed]] = []
     for testbed in testbeds:
-        if testbed.machines:
-            touched = [group for group in groups if any(one.machines & testbed.machines for one in group)]
+        if testbed.addresses:
+            touched = [group for group in groups if any(one.addresses & testbed.addresses for one in group)]
             groups = [group for group in groups if group not in touched]
             groups.append([*(one for group in touched for one in group), testbed])
     return groups
@@ -67,7 +67,7 @@ def check(config: pytest.Config, settings: Settings, items: Iterable[pytest.Item
     count: int = config.workerinput["workercount"]  # type: ignore[attr-defined] # pytest-xdist's
     if settings.plan:
         raise pytest.UsageError("pytest-nfv: --nfv-plan with pytest-xdist: accepted: without -n")
-    if count == 1 or not any(testbed and testbed.machines for testbed in map(_testbed, items)):
+    if count == 1 or not any(testbed and testbed.addresses for testbed in map(_testbed, items)):
         return
     groups = apart(settings.testbeds)
     if count > len(groups):
@@ -87,7 +87,7 @@ def _check_names(groups: Mapping[str, str], items: Iterable[pytest.Item]) -> Non
     """Refuse where the controller, which has the tests' ids alone, would take a testbed for another."""
     for item in items:
         testbed = _testbed(item)
-        if testbed is not None and testbed.machines and _group(item.nodeid, groups) != groups[testbed.name]:
+        if testbed is not None and testbed.addresses and _group(item.nodeid, groups) != groups[testbed.name]:
             raise pytest.UsageError(
                 f"pytest-nfv: {item.nodeid}: with pytest-xdist a test's id must begin with its testbed's name, "
                 f"{testbed.name}, and with no other's; accepted: other names, or without -n"
@@ -124,7 +124,7 @@ def _group(nodeid: str, groups: Mapping[str, str]) -> str:
 def _testbed(item: pytest.Item) -> Testbed | None:
     callspec = getattr(item, "callspec", None)
     found: Testbed | None = callspec.params.get("testbed") if callspec is not None else None
-    return found if hasattr(found, "machines") else None
+    return found if hasattr(found, "addresses") else None
 
 
 def _listed(groups: list[list[Testbed]]) -> str:

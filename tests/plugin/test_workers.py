@@ -36,9 +36,9 @@ kind = "local"
 # Simulated devices that are taken for machines, `a` and `c` for one: handing out tests needs no more of them.
 MACHINES = """
     from pytest_nfv.model.testbed import Testbed
-    simulated = Testbed.machines.fget
+    simulated = Testbed.addresses.fget
     machine = {"a": "dut1", "c": "dut1", "b": "dut2"}
-    Testbed.machines = property(
+    Testbed.addresses = property(
         lambda one: frozenset({machine[one.name]}) if one.name in machine else simulated(one)
     )
 """
