@@ -24,7 +24,7 @@ import os
 import time
 from pathlib import Path
 import pytest
-from pytest_nfv import P2P, PVP, L2Fwd, VNF, kpps
+from pytest_nfv import P2P, kpps
 
 def noted(what):
     with Path("times").open("a") as file:
@@ -85,6 +85,16 @@ def times(suite: Suite) -> list[tuple[int, str, float]]:
     return [(int(pid), what, float(at)) for pid, what, at in lines]
 
 
+def said_until_it_waits(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    said = ""
+    while "is held by" not in said:
+        line = process.stdout.readline()
+        assert line, said
+        said += line
+    return said
+
+
 def test_a_second_run_waits_and_then_measures(suite: Suite, first: subprocess.Popen[str]) -> None:
     status, text = suite.run()
     assert status == 0, text
@@ -112,12 +122,7 @@ def test_a_run_that_may_not_wait_fails_naming_the_holder(suite: Suite, first: su
 @pytest.mark.parametrize("agent_too", [False, True])
 def test_a_killed_holder_gives_it_up_at_once(suite: Suite, first: subprocess.Popen[str], agent_too: bool) -> None:
     second = suite.start("--nfv-lock-timeout=60s")
-    assert second.stdout is not None
-    said = ""
-    while "is held by" not in said:
-        line = second.stdout.readline()
-        assert line, said
-        said += line
+    said = said_until_it_waits(second)
     agents = [
         int(entry.name)
         for entry in Path("/proc").iterdir()
@@ -132,6 +137,16 @@ def test_a_killed_holder_gives_it_up_at_once(suite: Suite, first: subprocess.Pop
     assert second.returncode == 0, said + out
     began = min(at for pid, _, at in times(suite) if pid == second.pid)
     assert began - killed < 10.0
+
+
+def test_ctrl_c_ends_the_waiting(suite: Suite, first: subprocess.Popen[str]) -> None:
+    second = suite.start()
+    said = said_until_it_waits(second)
+    os.kill(second.pid, signal.SIGINT)
+    out, _ = second.communicate(timeout=20)
+    assert second.returncode == pytest.ExitCode.INTERRUPTED, said + out
+    assert {pid for pid, _, _ in times(suite)} == {first.pid}
+    assert first.poll() is None
 
 
 def test_a_run_within_the_holders_does_not_wait_for_it(suite: Suite) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from pytest_nfv.deployment import bench as module
 from pytest_nfv.deployment.bench import Bench
 from pytest_nfv.deployment.plan import Placement
 from pytest_nfv.errors import CapabilityMissing, DeploymentError
+from pytest_nfv.hosts.hold import Lockable
 from pytest_nfv.hosts.run_id import new_run_id
 from pytest_nfv.model.chain import PVP, Chain
 from pytest_nfv.model.nf import L2Fwd
@@ -67,9 +68,14 @@ class System:
 
 
 class NoLab:
-    def __init__(self, *_: object) -> None: ...
+    made: list[NoLab]
 
-    def close(self) -> None: ...
+    def __init__(self, *_: object) -> None:
+        self.closed = False
+        self.made.append(self)
+
+    def close(self) -> None:
+        self.closed = True
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +84,7 @@ def stand(monkeypatch: pytest.MonkeyPatch) -> type[Stand]:
     monkeypatch.setattr(module, "Deployment", kind)
     monkeypatch.setattr(module, "DeployedSystem", System)
     monkeypatch.setattr(module, "Lab", NoLab)
+    monkeypatch.setattr(NoLab, "made", [], raising=False)
     monkeypatch.setattr(module, "reap", lambda: None)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
     monkeypatch.setattr(os, "sched_setaffinity", lambda *_: None)
@@ -164,3 +171,31 @@ def test_with_oversubscription_it_is_placed(stand: type[Stand]) -> None:
     one.close()
     one.close()
     assert stand.closed == [topology]
+
+
+def test_a_host_that_is_not_to_be_had_breaks_the_testbed_and_leaves_no_lab(stand: type[Stand]) -> None:
+    asked: list[str] = []
+
+    def held(hosts: Mapping[str, Lockable]) -> None:
+        asked.extend(hosts)
+        raise DeploymentError("host local is held by alice@ci3")
+
+    one = Bench(built_in()["local"], new_run_id(), Watch(), held)
+    with pytest.raises(DeploymentError, match=r"^host local is held by alice@ci3"):
+        one.system(GOOD)
+    with pytest.raises(DeploymentError, match=r"^testbed local broke earlier: host local is held by alice@ci3"):
+        one.system(OTHER)
+    one.close()
+    assert asked == ["local"]
+    assert stand.tried == []
+    assert [lab.closed for lab in NoLab.made] == [True]
+
+
+def test_what_dead_runs_left_is_removed_once_the_host_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(module, "reap", lambda: done.append("reaped"))
+    one = Bench(built_in()["local"], new_run_id(), Watch(), lambda _: done.append("held"))
+    one.system(GOOD)
+    one.system(OTHER)
+    one.close()
+    assert done == ["held", "reaped"]
