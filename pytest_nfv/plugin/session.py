@@ -90,7 +90,7 @@ class Session:
 
     def bench(self, testbed: Testbed) -> Iterator[Bench]:
         """Own a testbed until pytest is done with it."""
-        bench = Bench(testbed, self.run_id, self.terminal, self._hold)
+        bench = Bench(testbed, self.run_id, self.terminal, self._hold, self.settings.ssh_config)
         try:
             yield bench
         finally:
