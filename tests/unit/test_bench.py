@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,12 +13,15 @@ import pytest
 from pytest_nfv.deployment import bench as module
 from pytest_nfv.deployment.bench import Bench
 from pytest_nfv.deployment.plan import Placement
+from pytest_nfv.deployment.rig_plan import HostCores
 from pytest_nfv.errors import CapabilityMissing, DeploymentError
 from pytest_nfv.hosts.hold import Lockable
 from pytest_nfv.hosts.run_id import new_run_id
 from pytest_nfv.model.chain import PVP, Chain
+from pytest_nfv.model.machine import Rig
 from pytest_nfv.model.nf import L2Fwd
 from pytest_nfv.model.testbed import built_in
+from pytest_nfv.model.testbed_file import load
 from pytest_nfv.model.topology import Topology
 from pytest_nfv.model.trial import TrialResult, TrialSpec
 from pytest_nfv.model.vnf import VNF
@@ -199,3 +203,59 @@ def test_what_dead_runs_left_is_removed_once_the_host_is_held(monkeypatch: pytes
     one.system(OTHER)
     one.close()
     assert done == ["held", "reaped"]
+
+
+RIG = """
+[host.dut1]
+ssh = "dut1"
+ports = { p0 = { interface = "eth1" }, p1 = { interface = "eth2" } }
+[host.gen1]
+ssh = "gen1"
+ports = { p0 = { interface = "eth1" }, p1 = { interface = "eth2" } }
+[[link]]
+ends = ["gen1.p0", "dut1.p0"]
+speed = "10GbE"
+[[link]]
+ends = ["gen1.p1", "dut1.p1"]
+speed = "10GbE"
+[testbed.lab]
+kind = "lab"
+device = "dut1"
+generator = "gen1"
+"""
+
+
+class NoRig:
+    """In the place of the hosts of a rig."""
+
+    def __init__(self, rig: Rig, ssh_config: Path | None) -> None:
+        self.rig = rig
+
+    def hosts(self) -> Mapping[str, object]:
+        return self.rig.machines
+
+    def lab(self, name: str) -> str:
+        return f"lab on {name}"
+
+    def cores(self) -> Mapping[str, HostCores]:
+        return {name: HostCores(tuple(range(8)), dict.fromkeys(range(8), 0)) for name in self.rig.machines}
+
+    def is_here(self, name: str) -> bool:
+        return False
+
+    def close(self) -> None: ...
+
+
+def test_every_host_of_a_rig_is_held_once_before_the_first_deployment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stand: type[Stand]
+) -> None:
+    (tmp_path / "lab.toml").write_text(RIG)
+    testbed = load(tmp_path / "lab.toml")["lab"]
+    monkeypatch.setattr(module, "RigLabs", NoRig)
+    held: list[tuple[dict[str, object], int]] = []
+    one = Bench(testbed, new_run_id(), Watch(), lambda hosts: held.append((dict(hosts), len(stand.tried))))
+    one.system(GOOD)
+    one.system(OTHER)
+    one.close()
+    assert held == [({"dut1": "lab on dut1", "gen1": "lab on gen1"}, 0)]
+    assert stand.tried == [GOOD, OTHER]
