@@ -85,7 +85,7 @@ def settings(config: pytest.Config) -> Settings:
     known = read("testbed", lambda text: built_in() | (load(Path(text)) if text else {}))
     link = read("link", lambda text: Link.of(text) if text else None)
     simulation = read("sim", lambda text: Simulation.parse(text) if text else None)
-    testbeds = read("host", lambda text: _each(text, lambda name: _known(name, known)))
+    testbeds = read("host", lambda text: _chosen(text, known))
     if link is not None:
         testbeds = tuple(testbed.with_link(link) for testbed in testbeds)
     if read("oversubscribe", _flag):
@@ -172,12 +172,29 @@ def _trial_duration(text: str) -> Duration:
     return found
 
 
+def _chosen(text: str, known: Mapping[str, Testbed]) -> tuple[Testbed, ...]:
+    groups = _each(
+        text, lambda word: _tagged(word[4:], known) if word.startswith("tag:") else (_known(word, known),)
+    )
+    return tuple(dict.fromkeys(testbed for group in groups for testbed in group))
+
+
 def _known(name: str, known: Mapping[str, Testbed]) -> Testbed:
     if name not in known:
         raise ConfigurationError(
             f"unknown host {name!r}; known: {', '.join(known)} (--nfv-testbed=FILE declares more)"
         )
     return known[name]
+
+
+def _tagged(tag: str, known: Mapping[str, Testbed]) -> tuple[Testbed, ...]:
+    found = tuple(testbed for testbed in known.values() if tag in testbed.tags)
+    if not found:
+        tags = sorted({one for testbed in known.values() for one in testbed.tags})
+        raise ConfigurationError(
+            f"unknown tag {tag!r}; known: {', '.join(tags) or 'none'} (hosts in --nfv-testbed=FILE have them)"
+        )
+    return found
 
 
 def _simulated(testbeds: tuple[Testbed, ...], simulation: Simulation) -> tuple[Testbed, ...]:
