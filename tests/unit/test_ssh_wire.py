@@ -20,26 +20,33 @@ from pytest_nfv.hosts.carry import UNBOUND
 MARK = "0123456789abcdef"
 ECHO = "import json, os, sys; print(json.dumps([sys.argv[1:], os.environ.get('TOLD'), sys.stdin.read()]))"
 SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "csh", "fish")
-NASTY = st.sampled_from(
-    ("$(touch ran)", "`touch ran`", "; touch ran", "'; touch ran; '", '"; touch ran; "', "&& touch ran", "> ran")
-    + (
-        "\n touch ran\n",
-        "-c",
-        "--",
-        "${IFS}",
-        "~/x",
-        "*",
-        "!!",
-        "\\",
-        "-",
-        "",
-        "%n",
-        "\x1b[0m",
-        "#",
-        "ü",
-        "\udcff",
-    )
+COMMANDS = (
+    "$(touch ran)",
+    "`touch ran`",
+    "; touch ran",
+    "'; touch ran; '",
+    '"; touch ran; "',
+    "&& touch ran",
+    "> ran",
 )
+ODD = (
+    "\n touch ran\n",
+    "-c",
+    "--",
+    "${IFS}",
+    "~/x",
+    "*",
+    "!!",
+    "\\",
+    "-",
+    "",
+    "%n",
+    "\x1b[0m",
+    "#",
+    "ü",
+    "\udcff",
+)
+NASTY = st.sampled_from(COMMANDS) | st.sampled_from(ODD)
 WORD = st.one_of(
     NASTY,
     st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"])),
