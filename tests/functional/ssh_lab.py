@@ -126,6 +126,14 @@ class LabHost:
         """Return its host key as known_hosts has it: type and key."""
         return " ".join((self.folder / f"{self.name}_host_key.pub").read_text().split()[:2])
 
+    def set_environment(self, **variables: str) -> None:
+        """Give its sessions these variables, from a new start of its sshd on."""
+        words = " ".join(f"{name}={value}" for name, value in variables.items())
+        with (self.folder / f"{self.name}.sshd_config").open("a") as config:
+            config.write(f"SetEnv {words}\n")
+        self.stop_sshd()
+        self.start_sshd()
+
     def cut(self) -> None:
         """Pull the cable of its link for SSH."""
         self.inside("ip", "link", "set", "mgmt", "down")
