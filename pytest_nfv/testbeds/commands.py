@@ -18,20 +18,21 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     discover.add_argument("host", metavar="HOST", help="`local`, what ssh(1) takes, or a host of --testbed")
     discover.add_argument("--testbed", metavar="FILE", type=Path, help="file that HOST may be declared in")
     discover.add_argument("--name", default="", help="what the file is to call it; default: from HOST")
-    _ssh_config(discover)
+    add_ssh_config(discover)
     discover.set_defaults(command=_discover)
     check = actions.add_parser("check", help="say what of a testbed file works, what is missing and how to get it")
     check.add_argument("file", metavar="FILE", type=Path)
     check.add_argument(
         "name", metavar="NAME", nargs="?", default="", help="one testbed; default: all, and all hosts"
     )
-    _ssh_config(check)
+    add_ssh_config(check)
     check.set_defaults(command=_check)
     schema = actions.add_parser("schema", help="print every key of a testbed file")
     schema.set_defaults(command=_schema)
 
 
-def _ssh_config(parser: argparse.ArgumentParser) -> None:
+def add_ssh_config(parser: argparse.ArgumentParser) -> None:
+    """Add the option that --nfv-ssh-config is for pytest."""
     parser.add_argument(
         "--ssh-config",
         metavar="FILE",
