@@ -56,12 +56,13 @@ class Deployment:
             topology = placement.topology
             kind = driver(topology.vswitch.name)
             self.version = kind.probe(lab.host)
-            self.switch: VSwitchDriver = kind(lab, dict(topology.vswitch.settings))
+            settings = dict(topology.vswitch.settings)
+            self.switch: VSwitchDriver = kind(lab, settings)
             self.chains = Chains(topology)
             self.proven = not self.chains.instances
             self._vnfs: Vnfs | None = None
             if self.chains.instances:  # before the switch, which is wired to them; taken down after it
-                self._vnfs = Vnfs(lab, self.chains, self.switch.joins, str(topology.vswitch))
+                self._vnfs = Vnfs(lab, self.chains, kind.joins(settings), str(topology.vswitch))
                 self._undo.callback(self._vnfs.close)
             self._undo.callback(self.switch.stop)
             self._start(topology)

@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 from pytest_nfv.deployment.wiring import Instance
-from pytest_nfv.errors import ConfigurationError
 from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.namespace import NamespaceHost
 from pytest_nfv.hosts.polling import place_below
 from pytest_nfv.hosts.protocol import Host
 from pytest_nfv.model.nf import Drop, Function
 from pytest_nfv.model.offer import PortSpec
-from pytest_nfv.model.vnf import AUTO, VM_MEMORY_MIB, VNF
+from pytest_nfv.model.vnf import VM_MEMORY_MIB, VNF
 from pytest_nfv.vnfs.kernel import KernelEngine
 from pytest_nfv.vnfs.numpy_engine import NumpyEngine
 from pytest_nfv.vnfs.protocol import EngineCounts, VnicCounters
@@ -23,13 +22,6 @@ from pytest_nfv.vnfs.vm import VirtualMachine
 from pytest_nfv.vnfs.vm_settings import Machine, Tap, VhostUser
 from pytest_nfv.vnfs.xdp import XdpEngine
 from pytest_nfv.vswitches.protocol import PollCycles
-
-ACCEPTED = {
-    "veth": ("kernel", "numpy", "testpmd", "xdp"),
-    "vhost_user": ("numpy", "testpmd"),
-    "memif": ("numpy",),
-}
-"""Engines by what the far end of the switch's ports is; a VM has its own kernel at either of the first two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,22 +284,3 @@ def _napi(place: Place) -> tuple[dict[int, str], tuple[str, ...]]:
     if place.cores and threads:
         notes += [f"{place.instance.name} is not pinned: {note}" for note in place.lab.pin(threads, place.cores)]
     return threads, tuple(notes)
-
-
-def chosen(vnf: VNF, joins: str, switch: str) -> VNF:
-    """Return a VNF with its engine chosen for what a switch's ports are.
-
-    Raises:
-        ConfigurationError: the engine cannot be there.
-    """
-    accepted = ("kernel",) if vnf.host == "vm" else ACCEPTED[joins]
-    engine = accepted[0] if vnf.engine == AUTO else vnf.engine
-    if engine not in accepted or (vnf.host == "vm" and joins == "memif"):
-        raise ConfigurationError(
-            f"VNF(engine={vnf.engine!r}, host={vnf.host!r}) on {switch}: accepted: {', '.join(accepted)}"
-        )
-    if vnf.queues > 1 and joins == "veth" and vnf.host != "vm":
-        raise ConfigurationError(
-            f"VNF(queues={vnf.queues}) on {switch}: accepted: 1, as an interface has, or a VM"
-        )
-    return vnf.on(engine)

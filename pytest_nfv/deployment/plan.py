@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pytest_nfv.deployment.choice import check_engines
 from pytest_nfv.deployment.cores import Cores, sockets_of, spread
 from pytest_nfv.errors import CapabilityMissing, ConfigurationError
 from pytest_nfv.model.testbed import Testbed
@@ -74,10 +75,11 @@ def place(
         sockets: of each core; asked of the kernel where not given.
 
     Raises:
-        ConfigurationError: the testbed names a core that does not exist here.
+        ConfigurationError: the testbed names a core that does not exist here; or no engine does what a VNF is to.
         CapabilityMissing: fewer than two cores: device and generator would measure each other; or too few for the
             placement that the topology asks for.
     """
+    check_engines(topology)
     allowed = sorted(allowed_cores)
     for key, cores in (("device_cores", testbed.device_cores), ("generator_cores", testbed.generator_cores)):
         for core in cores:

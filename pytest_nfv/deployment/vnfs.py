@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TypeVar
 
-from pytest_nfv.deployment.engines import Place, Running, VnfCounters, chosen, run
+from pytest_nfv.deployment.choice import chosen
+from pytest_nfv.deployment.engines import Place, Running, VnfCounters, run
 from pytest_nfv.deployment.wiring import Chains, Instance
 from pytest_nfv.errors import DeploymentError
 from pytest_nfv.hosts.lab import Lab

@@ -21,6 +21,7 @@ from pytest_nfv.errors import CapabilityMissing, ConfigurationError, DeploymentE
 from pytest_nfv.hosts.lab import Lab, LinkState
 from pytest_nfv.hosts.namespace import NamespaceHost
 from pytest_nfv.model.nf import Drop, Firewall, Function, L2Fwd, L3Fwd
+from pytest_nfv.model.vnf import FUNCTIONS
 from pytest_nfv.vnfs.kernel_rules import COUNTERS, FAMILY, QUIET, TABLE, firewall
 from pytest_nfv.vnfs.protocol import EngineCounts
 
@@ -38,7 +39,7 @@ class KernelEngine:
     """
 
     name: ClassVar[str] = "kernel"
-    functions: ClassVar[tuple[type, ...]] = (L2Fwd, L3Fwd, Firewall)
+    functions: ClassVar[tuple[type, ...]] = FUNCTIONS["kernel"]
 
     def __init__(
         self, lab: Lab, namespace: NamespaceHost, function: Function, nics: tuple[str, str] = ("nic0", "nic1")

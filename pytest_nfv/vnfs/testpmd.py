@@ -20,8 +20,9 @@ from pytest_nfv.errors import CapabilityMissing, ConfigurationError, DeploymentE
 from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.polling import prefer, prefer_started, threads_below
 from pytest_nfv.hosts.protocol import Host, Process
-from pytest_nfv.model.nf import Function, L2Fwd
+from pytest_nfv.model.nf import Function
 from pytest_nfv.model.offer import PortSpec
+from pytest_nfv.model.vnf import FUNCTIONS
 from pytest_nfv.vnfs.protocol import VnicCounters
 
 _AF_PACKET = "framesz=2048,blocksz=4096,framecnt=512"  # a frame of 2 KiB holds an MTU of 1,500 and its header
@@ -37,7 +38,7 @@ class TestpmdEngine:
     """
 
     name: ClassVar[str] = "testpmd"
-    functions: ClassVar[tuple[type, ...]] = (L2Fwd,)
+    functions: ClassVar[tuple[type, ...]] = FUNCTIONS["testpmd"]
     __test__ = False
 
     def __init__(self, lab: Lab, host: Host, function: Function, name: str) -> None:

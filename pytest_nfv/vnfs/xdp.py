@@ -17,7 +17,8 @@ from pytest_nfv.hosts.lab import Lab, LinkState
 from pytest_nfv.hosts.lines import JsonLines, LinesBroken
 from pytest_nfv.hosts.namespace import NamespaceHost
 from pytest_nfv.hosts.protocol import Host, Process
-from pytest_nfv.model.nf import Function, L2Fwd, L3Fwd, to_json
+from pytest_nfv.model.nf import Function, to_json
+from pytest_nfv.model.vnf import FUNCTIONS
 from pytest_nfv.vnfs.protocol import EngineCounts
 
 ANSWER_S = 20.0
@@ -32,7 +33,7 @@ class XdpEngine:
     """
 
     name: ClassVar[str] = "xdp"
-    functions: ClassVar[tuple[type, ...]] = (L2Fwd, L3Fwd)
+    functions: ClassVar[tuple[type, ...]] = FUNCTIONS["xdp"]
 
     def __init__(
         self,

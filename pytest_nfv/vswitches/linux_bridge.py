@@ -57,7 +57,6 @@ class LinuxBridge:
     """
 
     name: ClassVar[str] = "linux-bridge"
-    joins: ClassVar[str] = "veth"
 
     def __init__(self, lab: Lab, settings: Mapping[str, str]) -> None:
         """Make a driver; nothing is deployed yet.
@@ -80,6 +79,11 @@ class LinuxBridge:
         self._taps: set[int] = set()
         self._threads: dict[int, str] = {}
         self.notes: tuple[str, ...] = ()
+
+    @classmethod
+    def joins(cls, settings: Mapping[str, str]) -> str:
+        """`veth`, whatever the settings."""
+        return "veth"
 
     @classmethod
     def probe(cls, host: Host) -> str:

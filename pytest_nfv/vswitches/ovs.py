@@ -55,7 +55,6 @@ class Ovs:
     """
 
     name: ClassVar[str] = "ovs"
-    joins: ClassVar[str] = "veth"
 
     def __init__(self, lab: Lab, settings: Mapping[str, str]) -> None:
         """Make a driver; nothing is deployed yet.
@@ -74,6 +73,11 @@ class Ovs:
         self._napi: dict[int, str] = {}
         self._reads_sockets = True
         self.notes: tuple[str, ...] = ()
+
+    @classmethod
+    def joins(cls, settings: Mapping[str, str]) -> str:
+        """`veth`, whatever the settings."""
+        return "veth"
 
     @classmethod
     def probe(cls, host: Host) -> str:

@@ -46,7 +46,6 @@ class OvsDpdk:
     """
 
     name: ClassVar[str] = "ovs-dpdk"
-    joins: ClassVar[str] = "vhost_user"
 
     def __init__(self, lab: Lab, settings: Mapping[str, str]) -> None:
         """Make a driver; nothing is deployed yet.
@@ -65,6 +64,11 @@ class OvsDpdk:
         self._pairs: dict[int, int] = {}
         self._polled: set[int] = set()  # ports that frames have come in at; of a VNF's, that are connected
         self.notes: tuple[str, ...] = ()
+
+    @classmethod
+    def joins(cls, settings: Mapping[str, str]) -> str:
+        """`vhost_user`, whatever the settings."""
+        return "vhost_user"
 
     @classmethod
     def probe(cls, host: Host) -> str:

@@ -64,6 +64,16 @@ class Testpmd:
         self.notes: tuple[str, ...] = ()
 
     @classmethod
+    def joins(cls, settings: Mapping[str, str]) -> str:
+        """`vhost_user` or `memif`; `veth` with AF_XDP ports.
+
+        Raises:
+            ConfigurationError: a setting is unknown or out of range.
+        """
+        ports = Settings.of(settings, cls.name).ports
+        return "veth" if ports == "af_xdp" else ports
+
+    @classmethod
     def probe(cls, host: Host) -> str:
         """Return DPDK's version.
 
@@ -98,11 +108,6 @@ class Testpmd:
         if self._console is None:
             raise DeploymentError(f"{self.name} is not started")
         return self._console
-
-    @property
-    def joins(self) -> str:
-        """`vhost_user` or `memif`; `veth` with AF_XDP ports."""
-        return "veth" if self._settings.ports == "af_xdp" else self._settings.ports
 
     @property
     def device_host(self) -> Host:

@@ -14,7 +14,7 @@ from pytest_nfv.deployment.deploy import Deployment
 from pytest_nfv.deployment.plan import place
 from pytest_nfv.deployment.system import DeployedSystem
 from pytest_nfv.deployment.traffic import Defaults, Result, Traffic
-from pytest_nfv.errors import CapabilityMissing, ConfigurationError, DeploymentError
+from pytest_nfv.errors import CapabilityMissing, DeploymentError
 from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.local import LocalHost
 from pytest_nfv.hosts.run_id import new_run_id
@@ -27,7 +27,7 @@ from pytest_nfv.model.testbed import built_in
 from pytest_nfv.model.topology import Topology, VSwitch
 from pytest_nfv.model.trial import TrialResult, TrialSpec
 from pytest_nfv.model.verdict import Verdict
-from pytest_nfv.model.vnf import VNF
+from pytest_nfv.model.vnf import FUNCTIONS, VNF
 from pytest_nfv.units import PacketRate
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -99,21 +99,22 @@ def check_every_hop(gate: Gate, places: int) -> None:
         assert {hop.frames for hop in way} == {flow.sent}, [(hop.place, hop.frames) for hop in way]
 
 
-@pytest.mark.parametrize("function", [L2Fwd(), L3Fwd(10), Firewall(10), Signature()], ids=str)
-@pytest.mark.parametrize("engine", ["kernel", "numpy", "testpmd", "xdp"])
+@pytest.mark.parametrize(
+    ("engine", "function"),
+    [
+        (engine, function)
+        for engine, done in FUNCTIONS.items()
+        for function in (L2Fwd(), L3Fwd(10), Firewall(10), Signature())
+        if isinstance(function, done)
+    ],
+    ids=str,
+)
 def test_every_engine_on_interfaces(deploy: Deploy, engine: str, function: Function) -> None:
-    topology = PVP("linux-bridge", VNF(function, engine=engine))
-    has_it = {
-        "kernel": (L2Fwd, L3Fwd, Firewall),
-        "numpy": (L2Fwd, L3Fwd, Firewall, Signature),
-        "testpmd": (L2Fwd,),
-        "xdp": (L2Fwd, L3Fwd),
-    }
-    if not isinstance(function, has_it[engine]):
-        with pytest.raises(ConfigurationError, match=f"engine {engine}: function .*: accepted: "):
-            deploy(topology)
-        return
-    check_every_hop(deploy(topology).sustains(EASY, frame_size=64), 7)
+    check_every_hop(deploy(PVP("linux-bridge", VNF(function, engine=engine))).sustains(EASY, frame_size=64), 7)
+
+
+def test_a_function_that_the_kernel_has_not_is_another_engines(deploy: Deploy) -> None:
+    check_every_hop(deploy(PVP("linux-bridge", VNF(Signature()))).sustains(EASY, frame_size=64), 7)
 
 
 @pytest.mark.parametrize("function", [L2Fwd(), L3Fwd(10), Firewall(10), Signature()], ids=str)
