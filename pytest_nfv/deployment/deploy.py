@@ -60,13 +60,14 @@ class Deployment:
             self.switch: VSwitchDriver = kind(lab, settings)
             self.chains = Chains(topology)
             self.proven = not self.chains.instances
+            self._refused: tuple[str, ...] = ()  # threads that do not take their turns
             self._vnfs: Vnfs | None = None
             if self.chains.instances:  # before the switch, which is wired to them; taken down after it
                 self._vnfs = Vnfs(lab, self.chains, kind.joins(settings), str(topology.vswitch))
                 self._undo.callback(self._vnfs.close)
             self._undo.callback(self.switch.stop)
             self._start(topology)
-            self.notes = (*self.switch.notes, *(self._vnfs.notes if self._vnfs else ()))
+            self.notes = (*self.switch.notes, *(self._vnfs.notes if self._vnfs else ()), *self._refused)
             self.floors = Floors(self.generator.floor)
             self._undo.callback(self.generator.close)
             self.generator.open(self.ports)
@@ -96,7 +97,7 @@ class Deployment:
                 self.switch.device_host,
             )
             if cores.shared:
-                take_turns(self.threads())
+                self._refused = take_turns(self.threads())
 
     @property
     def addresses(self) -> tuple[str, ...]:

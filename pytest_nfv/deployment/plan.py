@@ -52,7 +52,7 @@ class Placement:
     def _vnf_lines(self) -> list[str]:
         vnfs = [vnf for lane in self.topology.lanes for vnf in lane]
         return [
-            f"  vnf{number} {vnf} on core {', '.join(map(str, cores))}"
+            f"  vnf{number} {vnf} on core {', '.join(map(str, dict.fromkeys(cores)))}"
             for number, (vnf, cores) in enumerate(zip(vnfs, self.cores.vnfs, strict=True))
         ]
 

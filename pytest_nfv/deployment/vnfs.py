@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import TypeVar
 
 from pytest_nfv.deployment.choice import chosen
+from pytest_nfv.deployment.cores import of_pair
 from pytest_nfv.deployment.engines import Place, Running, VnfCounters, run
 from pytest_nfv.deployment.wiring import Chains, Instance
 from pytest_nfv.errors import DeploymentError
@@ -78,7 +79,7 @@ class Vnfs:
         Args:
             nics: how each vNIC is opened, as the switch said.
             generator: address of each generator port.
-            cores: of each VNF, by its number.
+            cores: of each VNF, by its number: one for each pair of its vNICs.
             shared: whether others use those cores too.
             device_host: where the switch's own interfaces are.
 
@@ -89,7 +90,7 @@ class Vnfs:
         for one in self._chains.instances:
             vnf, node = self._vnfs[one.vnf_number], self._nodes[one.number]
             own = tuple(nics[2 * one.number : 2 * one.number + 2])
-            mine = cores[one.vnf_number]
+            mine = of_pair(vnf, cores[one.vnf_number], one.pair)
             host = device_host if vnf.host == "vm" else self._hosted(one, vnf, node, mine)
             function = self._chains.function(one, generator)
             place = Place(self._lab, one, function, node, host, own, mine, shared)
