@@ -15,7 +15,7 @@ from pytest_nfv.model.nf import Drop, Function
 from pytest_nfv.model.offer import PortSpec
 from pytest_nfv.model.vnf import VM_MEMORY_MIB, VNF
 from pytest_nfv.vnfs.kernel import KernelEngine
-from pytest_nfv.vnfs.numpy_engine import NumpyEngine
+from pytest_nfv.vnfs.numpy_engine import OVERRUNS_ARE_FRAMES, NumpyEngine
 from pytest_nfv.vnfs.protocol import EngineCounts, VnicCounters
 from pytest_nfv.vnfs.testpmd import TestpmdEngine
 from pytest_nfv.vnfs.vm import VirtualMachine
@@ -144,7 +144,7 @@ class _Numpy(_Quiet):
     """Our own engine, a process between two ports of any kind."""
 
     def __init__(self, place: Place) -> None:
-        self._name = place.instance.name
+        self._counts_frames = tuple(nic.kind in OVERRUNS_ARE_FRAMES for nic in place.nics)
         self._napi, notes = _napi(place) if "interface" in place.nics[0].parameters else ({}, ())
         self._engine = NumpyEngine(place.host, None)
         try:
@@ -166,11 +166,11 @@ class _Numpy(_Quiet):
                 VnicCounters(
                     nic.received,
                     nic.sent,
-                    {"ring full": nic.overruns},
+                    {"ring full": nic.overruns} if counted else {},
                     {"tx ring full": nic.dropped.get(full, 0)},
                     {str(why): count for why, count in nic.dropped.items() if why is not full},
                 )
-                for nic in nics
+                for nic, counted in zip(nics, self._counts_frames, strict=True)
             )
         )
 
@@ -201,6 +201,9 @@ class _Testpmd(_Quiet):
 
     def threads(self) -> dict[int, str]:
         return {**self._napi, **self._engine.threads()}
+
+    def poll_cycles(self) -> dict[int, PollCycles]:
+        return {tid: PollCycles(busy, ran) for tid, (busy, ran) in self._engine.cycles().items()}
 
     def check(self) -> None:
         self._engine.check()

@@ -168,8 +168,8 @@ def _worked(
     """Say of the device's polling threads which part of their time they had frames."""
     shares = {}
     for tid, now in after.items():
-        then = before.get(tid, PollCycles(0, 0))
-        if now.total > then.total:
+        then = before.get(tid)
+        if then is not None and now.total > then.total:
             shares[names[tid]] = (now.busy - then.busy) / (now.total - then.total)
     return tuple(
         replace(one, worked_s=one.cpu_s * shares[one.name]) if one.role == "device" and one.name in shares else one

@@ -140,22 +140,17 @@ def _cause(drops: Mapping[str, int]) -> str:
 def _busy(component: str, trials: Sequence[TrialResult]) -> float | None:
     """Return the busiest thread's part of the time in which frames were offered.
 
-    Of a thread that polls, what it worked over what it ran; of another its waits for its core count as work.
-    Accounts
-    go on until the counters are at rest: what was worked off then came before.
+    A thread's waits for its core count as work; of one that polls, both only by the part in which it had frames.
+    Accounts go on until the counters are at rest: what was worked off then came before.
     """
     busy: dict[str, float] = {}
     of: dict[str, float] = {}
     for trial in trials:
         wall_s = max((core.wall_s for core in trial.cores), default=0.0)
         for one in (thread for thread in trial.threads if component_of_thread(thread) == component):
-            worked_s, given_s = one.worked_s, one.cpu_s
-            if worked_s is None:
-                worked_s, given_s = one.cpu_s + one.run_delay_s, wall_s
-            busy[one.name] = busy.get(one.name, 0.0) + worked_s
-            of[one.name] = of.get(one.name, 0.0) + (
-                given_s * min(1.0, trial.offered_for_s / wall_s) if wall_s else 0.0
-            )
+            part = 1.0 if one.worked_s is None or not one.cpu_s else one.worked_s / one.cpu_s
+            busy[one.name] = busy.get(one.name, 0.0) + part * (one.cpu_s + one.run_delay_s)
+            of[one.name] = of.get(one.name, 0.0) + min(wall_s, trial.offered_for_s)
     return max((min(1.0, busy[name] / of[name]) for name in busy if of[name] > 0), default=None)
 
 

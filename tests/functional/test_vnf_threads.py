@@ -22,7 +22,7 @@ from pytest_nfv.hosts.local import LocalHost
 from pytest_nfv.hosts.run_id import new_run_id
 from pytest_nfv.model.bottleneck import component_of_thread
 from pytest_nfv.model.chain import PVP
-from pytest_nfv.model.nf import L3Fwd
+from pytest_nfv.model.nf import L2Fwd, L3Fwd
 from pytest_nfv.model.testbed import built_in
 from pytest_nfv.model.trial import TrialResult
 from pytest_nfv.model.vnf import VNF
@@ -81,6 +81,17 @@ def test_a_vnfs_own_thread_of_the_kernel_is_in_the_accounts(deploy: Deploy) -> N
     deployment = deploy(placed(PVP("linux-bridge", VNF(L3Fwd(10)))))
     own = [one for one in trial(deployment, 20_000.0).threads if component_of_thread(one) == "vnf0"]
     assert [one.name for one in own if one.name.startswith("vnf0 napi/") and one.cpu_s > 1e-3], own
+
+
+@pytest.mark.parametrize(("switch", "engine"), [("ovs-dpdk", "testpmd"), ("ovs-dpdk", "numpy")])
+def test_a_vnf_that_polls_is_not_busy_because_it_polls(deploy: Deploy, switch: str, engine: str) -> None:
+    """At 2 kpps an engine has frames for a few microseconds of each 500."""
+    measured = trial(deploy(placed(PVP(switch, VNF(L2Fwd(), engine=engine)))), 2000.0)
+    (polls,) = [one for one in measured.threads if component_of_thread(one) == "vnf0" and one.worked_s is not None]
+    assert polls.worked_s is not None
+    assert 0 < polls.worked_s < 0.5 * measured.cores[0].wall_s, polls
+    # Work on 600 frames, of 2 to 100 us each with what comes with a frame that comes alone.
+    assert 600 * 1e-6 < polls.worked_s < 600 * 100e-6, polls
 
 
 TURNS = """

@@ -14,6 +14,7 @@ from pytest_nfv.deployment.deploy import Deployment
 from pytest_nfv.deployment.plan import place
 from pytest_nfv.deployment.system import DeployedSystem
 from pytest_nfv.deployment.traffic import Defaults, Result, Traffic
+from pytest_nfv.deployment.validity import COUNTER_SLACK_FRAMES
 from pytest_nfv.errors import CapabilityMissing, DeploymentError
 from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.local import LocalHost
@@ -170,6 +171,16 @@ def test_in_a_virtual_machine(deploy: Deploy, switch: str) -> None:
     assert any("vnf0 runs under TCG" in note for note in gate.subject.notes) or os.path.exists("/dev/kvm")
 
 
+def check_drops_are_frames(measured: Gate) -> None:
+    """No place counts more drops than frames lost there: how often a ring was full is no number of frames."""
+    for trial in measured.trials:
+        for flow in trial.flows:
+            before = flow.sent
+            for hop in (hop for hop in trial.hops if hop.direction == flow.direction):
+                assert sum(hop.drops.values()) <= before - hop.frames + COUNTER_SLACK_FRAMES, hop
+                before = hop.frames
+
+
 SLOW = """
 import time
 
@@ -186,11 +197,13 @@ def test_a_starved_vnf_is_named(deploy: Deploy, tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text(SLOW)
     switch = VSwitch("ovs-dpdk", (("slots", "256"),))
     traffic = deploy(Chain(switch, [VNF(L2Fwd()), VNF(Own("shop:slow", folder=str(tmp_path)))]))
-    assert not traffic.sustains(PacketRate(40_000.0), frame_size=64)
+    gate = traffic.sustains(PacketRate(40_000.0), frame_size=64)
+    assert not gate
     found = traffic.bottleneck()
     assert found is not None
     assert (found.component, found.cause) == ("vnf1", "no room"), str(found)
     assert found.short_of_time, str(found)
+    check_drops_are_frames(gate)
 
 
 def test_a_dropping_rule_is_named(deploy: Deploy) -> None:
