@@ -53,6 +53,7 @@ class LinkState:
         master: the bridge that it is a port of, or empty.
         mtu: octets of the largest layer-3 packet.
         rx_packets, tx_packets, rx_dropped, tx_dropped, rx_errors, tx_errors: frames.
+        queue_dropped: frames that a queue before the link dropped, such as a shaper's (tc(8)).
     """
 
     up: bool
@@ -66,6 +67,7 @@ class LinkState:
     tx_dropped: int
     rx_errors: int
     tx_errors: int
+    queue_dropped: int = 0
 
 
 class Lab:

@@ -19,6 +19,8 @@ BUSY = 0.9
 """A component that worked, or waited for its core, for this part of the time had no more to give."""
 
 _VNF = re.compile(r"vnf\d+")
+LINK_QUEUE = "link queue full"
+"""The reason of frames that a queue before a link dropped: it carries no more."""
 _ROOM = re.compile(r"full|guest drops|missed|no room|overrun|failure|no mbuf|tx_dropped|rx_dropped")
 _POLICY = re.compile(r"policy|no_route|ttl|malformed|rule")
 
@@ -56,7 +58,8 @@ class Bottleneck:
         direction: the way; place: the hop; component: what the loss is the doing of.
         offered: frames of the direction; lost: frames lost here.
         drops: of these, by reason, as counters say.
-        cause: `policy`, it was told to; `no room`, a queue was full; `unseen`, no counter tells.
+        cause: `policy`, it was told to; `no room`, a queue was full; `slow link`, that before a link that carries
+            no more; `unseen`, no counter tells.
         busy: part of the time that the component worked or waited for its core, the busiest of its threads; None
             where nothing was accounted.
         waited: part of the time that it waited for its core while others had it, the thread that waited most.
@@ -132,6 +135,8 @@ def _cause(drops: Mapping[str, int]) -> str:
     if not drops:
         return "unseen"
     reason = max(drops, key=lambda one: drops[one])
+    if LINK_QUEUE in reason:
+        return "slow link"
     if _POLICY.search(reason):
         return "policy"
     return "no room" if _ROOM.search(reason) else "unseen"

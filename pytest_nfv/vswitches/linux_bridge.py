@@ -39,6 +39,7 @@ from pytest_nfv.hosts import probe, tap, userns
 from pytest_nfv.hosts.lab import Lab, LinkState, VethEnd
 from pytest_nfv.hosts.namespace import NamespaceHost
 from pytest_nfv.hosts.protocol import Host
+from pytest_nfv.model.bottleneck import LINK_QUEUE
 from pytest_nfv.model.offer import PortSpec
 from pytest_nfv.vswitches.protocol import ALONE, Attachment, PollCycles, PortCounters, Wiring
 
@@ -263,7 +264,10 @@ class LinuxBridge:
             tx_frames=near.tx_packets,
             rx_drops=({} if near is far else {"veth ring full": far.tx_dropped})
             | {"dropped on receipt": near.rx_dropped},
-            tx_drops={"tap queue full" if near is far else "backlog full": near.tx_dropped},
+            tx_drops={
+                "tap queue full" if near is far else "backlog full": near.tx_dropped,
+                LINK_QUEUE: near.queue_dropped,
+            },
         )
 
     def threads(self) -> dict[int, str]:

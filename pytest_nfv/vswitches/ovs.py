@@ -32,6 +32,7 @@ from pytest_nfv.hosts.lab import Lab, LinkState, VethEnd
 from pytest_nfv.hosts.namespace import NamespaceHost
 from pytest_nfv.hosts.polling import prefer, prefer_session
 from pytest_nfv.hosts.protocol import Host
+from pytest_nfv.model.bottleneck import LINK_QUEUE
 from pytest_nfv.model.offer import PortSpec
 from pytest_nfv.vswitches import ovs_counters, ovs_programs
 from pytest_nfv.vswitches.ovs_daemons import BRIDGE, Daemons
@@ -220,7 +221,7 @@ class Ovs:
                 "dropped on receipt": near.rx_dropped,
                 "socket buffer full": dropped,
             },
-            tx_drops={"backlog full": near.tx_dropped},
+            tx_drops={"backlog full": near.tx_dropped, LINK_QUEUE: near.queue_dropped},
         )
 
     def _can_read_sockets(self, device: NamespaceHost) -> bool:

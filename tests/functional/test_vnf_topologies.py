@@ -222,7 +222,8 @@ def test_a_tiny_ring_is_named(deploy: Deploy) -> None:
     assert not traffic.sustains(PacketRate(20_000.0), frame_size=64, burst=512)
     found = traffic.bottleneck()
     assert found is not None
-    assert found.cause == "no room", str(found)
+    assert (found.component, found.cause) == ("switch", "no room"), str(found)
+    assert found.place == "v0 rx (into the switch)", str(found)
     assert not found.short_of_time, str(found)
 
 
@@ -250,7 +251,8 @@ def test_a_slow_link_is_named(
     found = traffic.bottleneck()
     assert found is not None
     assert found.place == f"s{port} tx (to vnf1)", str(found)
-    assert not found.short_of_time, str(found)
+    assert (found.component, found.cause) == ("switch", "slow link"), str(found)
+    assert sum(found.drops.values()) > 0.9 * found.lost, str(found)
 
 
 @pytest.mark.parametrize("switch", ["linux-bridge", "ovs-dpdk"])

@@ -134,6 +134,12 @@ def test_counters_words_and_their_cause(reason: str, cause: str) -> None:
     assert found.cause == cause
 
 
+def test_a_queue_before_a_slow_link_is_the_links_doing_not_of_whoever_is_behind_it() -> None:
+    found = bottleneck([trial({"s2 tx (to vnf0)": (90, {"backlog full": 4, "link queue full": 86})})])
+    assert found is not None
+    assert (found.component, found.cause, found.short_of_time) == ("switch", "slow link", False)
+
+
 def use(
     name: str, cpu_s: float, delay_s: float = 0.0, worked_s: float | None = None, role: str = "device"
 ) -> ThreadUse:

@@ -352,7 +352,7 @@ def test_frames_dropped_at_a_socket_are_no_frames_taken_in(lab: FakeLab) -> None
     lab.states["gen"] = {"g0": link(tx_dropped=10), "g1": link()}
     lab.states["dut"] = {
         "s0-run01": link(rx_packets=90, rx_dropped=2),
-        "s1-run01": link(tx_packets=80, tx_dropped=3),
+        "s1-run01": link(tx_packets=80, tx_dropped=3, queue_dropped=7),
     }
     lab.host.answers["--packet"] = ""
     sockets = SOCKETS.replace("lleu137", "run01").replace("d5548", "d5").replace("d5615", "d0")
@@ -360,7 +360,7 @@ def test_frames_dropped_at_a_socket_are_no_frames_taken_in(lab: FakeLab) -> None
     first, second = switch.counters()
     assert first.rx_frames == 83
     assert first.rx_drops == {"veth ring full": 10, "dropped on receipt": 2, "socket buffer full": 5}
-    assert (second.tx_frames, second.tx_drops) == (80, {"backlog full": 3})
+    assert (second.tx_frames, second.tx_drops) == (80, {"backlog full": 3, "link queue full": 7})
     del lab.states["dut"]["s1-run01"]
     with pytest.raises(DeploymentError, match="ovs: interface s1-run01 is gone"):
         switch.counters()
