@@ -130,6 +130,12 @@ class Testpmd:
             )
         if wiring.vnics and self._settings.mode != "io":
             raise ConfigurationError(f"{self.name}: mode={self._settings.mode!r}: accepted with VNFs: io")
+        most = max((vnic.queues for vnic in wiring.vnics), default=1)
+        if most > self._settings.queues:
+            raise ConfigurationError(
+                f"{self.name}: a VNF's vNICs of {most} queues: accepted: {self._settings.queues}, as all its "
+                f"ports have; its setting queues={most} gives them to all"
+            )
         try:
             return self._start(ports, mtu, cores, wiring)
         except BaseException:
