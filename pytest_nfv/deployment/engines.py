@@ -121,8 +121,7 @@ class _Kernel(_Quiet):
 
     def counters(self) -> VnfCounters:
         told: EngineCounts = self._engine.counters()
-        nics = tuple(VnicCounters(rx, tx) for rx, tx in zip(told.rx_frames, told.tx_frames, strict=True))
-        return VnfCounters(nics, told.drops)
+        return VnfCounters(told.nics, told.drops)
 
     def threads(self) -> dict[int, str]:
         return dict(self._threads)
