@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pytest_nfv.errors import ConfigurationError
 from pytest_nfv.model.topology import Topology
-from pytest_nfv.model.vnf import AUTO, VNF
+from pytest_nfv.model.vnf import AUTO, VM_ENGINES, VNF
 from pytest_nfv.vswitches.table import driver
 
 ACCEPTED = {
@@ -12,7 +12,9 @@ ACCEPTED = {
     "vhost_user": ("numpy", "testpmd"),
     "memif": ("numpy",),
 }
-"""Engines by what the far end of the switch's ports is; a VM has its own kernel at either of the first two."""
+"""Engines by what the far end of the switch's ports is, the one that is taken first at the head."""
+VM_ACCEPTED: dict[str, tuple[str, ...]] = {"veth": VM_ENGINES, "vhost_user": VM_ENGINES, "memif": ()}
+"""The same inside a guest."""
 
 
 def check_engines(topology: Topology) -> None:
@@ -33,11 +35,8 @@ def chosen(vnf: VNF, joins: str, switch: str) -> VNF:
     Raises:
         ConfigurationError: no engine, or not the one that is asked for.
     """
-    if vnf.host == "vm":
-        there: tuple[str, ...] = () if joins == "memif" else ("kernel",)
-    else:
-        there = ACCEPTED[joins]
-    accepted = [engine for engine in there if engine in vnf.engines]
+    there = VM_ACCEPTED if vnf.host == "vm" else ACCEPTED
+    accepted = [engine for engine in there[joins] if engine in vnf.engines]
     if not accepted or vnf.engine not in (AUTO, *accepted):
         raise ConfigurationError(
             f"VNF({vnf.function}, engine={vnf.engine!r}, host={vnf.host!r}) on {switch}, whose ports are "

@@ -15,6 +15,8 @@ FUNCTIONS: dict[str, tuple[type[Function], ...]] = {
     "xdp": (L2Fwd, L3Fwd),
 }
 """What each engine can do."""
+VM_ENGINES = ("kernel",)
+"""Those that are inside a guest."""
 ENGINES = (AUTO, *FUNCTIONS)
 HOSTS = ("namespace", "lxc", "vm")
 VNICS_MAX = 16
@@ -65,13 +67,11 @@ class VNF:
                 f"VNF({self.function}, vnics={self.vnics}): accepted: 2, and with L3Fwd an even number up to "
                 f"{VNICS_MAX}: the load is split over pairs of vNICs by the address of each"
             )
-        if self.host == "vm" and self.engine not in (AUTO, "kernel"):
-            raise ConfigurationError(f"VNF(engine={self.engine!r}, host='vm'): accepted: kernel, the guest's")
-        if (engine := "kernel" if self.host == "vm" else self.engine) not in (AUTO, *self.engines):
-            known = ", ".join(one.__name__ for one in FUNCTIONS[engine])
+        if not self.engines or self.engine not in (AUTO, *self.engines):
+            able = ", ".join(name for name, functions in FUNCTIONS.items() if isinstance(self.function, functions))
             raise ConfigurationError(
-                f"VNF({self.function}, engine={engine!r}, host={self.host!r}): accepted of this engine: {known}; "
-                f"for this function: engine={' or '.join(map(repr, self.engines))}"
+                f"VNF({self.function}, engine={self.engine!r}, host={self.host!r}): accepted: "
+                f"{', '.join(self.engines) or f'none in a guest; elsewhere {able}'}"
             )
         if self.host == "vm" and self.vnics > 2:
             raise ConfigurationError(f"VNF(vnics={self.vnics}, host='vm'): accepted: 2")
@@ -80,8 +80,9 @@ class VNF:
 
     @property
     def engines(self) -> tuple[str, ...]:
-        """Those that have its function."""
-        return tuple(engine for engine, functions in FUNCTIONS.items() if isinstance(self.function, functions))
+        """Those that have its function, and can be on its host."""
+        there = VM_ENGINES if self.host == "vm" else tuple(FUNCTIONS)
+        return tuple(engine for engine in there if isinstance(self.function, FUNCTIONS[engine]))
 
     @property
     def routes(self) -> bool:

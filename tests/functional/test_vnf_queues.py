@@ -61,11 +61,12 @@ def trial(deployment: Deployment) -> TrialResult:
     return measured
 
 
-def by_queue(deployment: Deployment, port: str, way: str) -> dict[int, int]:
+def by_queue(deployment: Deployment, port: int, way: str) -> dict[int, int]:
     """Return what OVS counts of a port, queue by queue."""
     assert isinstance(deployment.switch, OvsDpdk)
-    text = deployment.switch._started().configure("get", "interface", port, "statistics")
-    return {int(queue): int(frames) for queue, frames in re.findall(rf"{way}_q(\d+)_good_packets=(\d+)", text)}
+    counted = deployment.switch._stats()[port].custom
+    found = ((re.fullmatch(rf"{way}_q(\d+)_good_packets", name), frames) for name, frames in counted.items())
+    return {int(match[1]): frames for match, frames in found if match}
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,7 @@ def by_queue(deployment: Deployment, port: str, way: str) -> dict[int, int]:
 def test_all_queues_of_a_vnf_carry_frames(deploy: Deploy, vnf: VNF) -> None:
     deployment = deploy(PVP("ovs-dpdk", vnf))
     sent = trial(deployment).sent
-    for port, way in (("v2", "tx"), ("v3", "rx")):  # to the VNF's vNIC 0, from its vNIC 1
+    for port, way in ((2, "tx"), (3, "rx")):  # to the VNF's vNIC 0, from its vNIC 1
         found = by_queue(deployment, port, way)
         assert found.keys() == set(range(QUEUES)), (port, found)
         assert min(found.values()) > sent / QUEUES / 4, (port, found)
