@@ -179,7 +179,7 @@ class _Numpy(_Quiet):
     def poll_cycles(self) -> dict[int, PollCycles]:
         told = self._engine.counters()
         threads = self._engine.threads()
-        return {max(threads): PollCycles(told.busy_ns, told.ran_ns)} if threads else {}
+        return {max(threads): PollCycles(told.busy_ns, told.ran_ns, counted=False)} if threads else {}
 
     def check(self) -> None:
         self._engine.counters()

@@ -165,13 +165,21 @@ def _worked(
     before: Mapping[int, PollCycles],
     after: Mapping[int, PollCycles],
 ) -> tuple[ThreadUse, ...]:
-    """Say of the device's polling threads which part of their time they had frames."""
-    shares = {}
+    """Say of the device's polling threads which part of their time they had frames, and of how many cycles."""
+    spent = {}
     for tid, now in after.items():
         then = before.get(tid)
         if then is not None and now.total > then.total:
-            shares[names[tid]] = (now.busy - then.busy) / (now.total - then.total)
+            spent[names[tid]] = PollCycles(now.busy - then.busy, now.total - then.total, now.counted)
     return tuple(
-        replace(one, worked_s=one.cpu_s * shares[one.name]) if one.role == "device" and one.name in shares else one
+        _with_frames(one, spent[one.name]) if one.role == "device" and one.name in spent else one
         for one in threads
+    )
+
+
+def _with_frames(thread: ThreadUse, spent: PollCycles) -> ThreadUse:
+    return replace(
+        thread,
+        worked_s=thread.cpu_s * spent.busy / spent.total,
+        worked_cycles=spent.busy if spent.counted else None,
     )

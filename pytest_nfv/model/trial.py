@@ -197,6 +197,8 @@ class ThreadUse:
         worked_s: of a thread that polls, the part of `cpu_s` in which it had frames, by its own cycle counters;
             None for one that does not poll, or does not tell.
         system_s: the part of `cpu_s` in the kernel, as far as the kernel's ticks tell; None where none met it.
+        worked_cycles: of a thread that polls and counts cycles of the time stamp counter, those with frames, with
+            what others had the core for meanwhile; None for any other.
     """
 
     role: str
@@ -205,6 +207,7 @@ class ThreadUse:
     run_delay_s: float
     worked_s: float | None = None
     system_s: float | None = None
+    worked_cycles: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

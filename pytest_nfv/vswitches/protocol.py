@@ -36,10 +36,15 @@ class PortCounters:
 
 @dataclass(frozen=True, slots=True)
 class PollCycles:
-    """Processor cycles of a thread that polls, since it began: those with frames to work on, and all."""
+    """Processor cycles of a thread that polls, since it began: those with frames to work on, and all.
+
+    Attributes:
+        counted: they are cycles of the time stamp counter; else ns.
+    """
 
     busy: int
     total: int
+    counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)

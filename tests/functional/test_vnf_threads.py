@@ -92,6 +92,10 @@ def test_a_vnf_that_polls_is_not_busy_because_it_polls(deploy: Deploy, switch: s
     assert 0 < polls.worked_s < 0.5 * measured.cores[0].wall_s, polls
     # Work on 600 frames, of 2 to 100 us each with what comes with a frame that comes alone.
     assert 600 * 1e-6 < polls.worked_s < 600 * 100e-6, polls
+    assert (polls.worked_cycles is not None) is (engine == "testpmd"), "numpy counts ns"
+    (pmd,) = [one for one in measured.threads if one.name.startswith("pmd-")]
+    assert pmd.worked_cycles is not None
+    assert 600 * 100 < pmd.worked_cycles < 600 * 1_000_000, pmd
 
 
 TURNS = """
