@@ -87,12 +87,12 @@ _WHERE = {"same_socket": "on its socket", "cross_socket": "on another socket", "
 
 
 def _wants(vnf: VNF) -> int:
-    return max(vnf.vcpus, vnf.vnics // 2)
+    return vnf.vcpus if vnf.host == "vm" else vnf.vnics // 2
 
 
 def of_pair(vnf: VNF, cores: Sequence[int], pair: int) -> tuple[int, ...]:
-    """Return which of a VNF's cores a pair of its vNICs has: its own where there are several, else all."""
-    return (cores[pair],) if vnf.vnics > 2 else tuple(dict.fromkeys(cores))
+    """Return which of a VNF's cores a pair of its vNICs has: its own, and of a VM all."""
+    return tuple(dict.fromkeys(cores)) if vnf.host == "vm" else (cores[pair],)
 
 
 def _as_far_as_they_go(topology: Topology, device: Sequence[int], vnfs: Sequence[VNF]) -> Cores:
@@ -127,6 +127,5 @@ def _said(topology: Topology, switch: tuple[int, ...], vnfs: Sequence[tuple[int,
 
 def _names(number: int, vnf: VNF) -> list[str]:
     """Return who has each of a VNF's cores."""
-    if vnf.vnics > 2:
-        return [f"vnf{number}.{pair}" for pair in range(vnf.vnics // 2)]
-    return [f"vnf{number} vCPU {one}" for one in range(vnf.vcpus)] if vnf.vcpus > 1 else [f"vnf{number}"]
+    part = " vCPU " if vnf.host == "vm" else "."
+    return [f"vnf{number}{part}{one}" for one in range(_wants(vnf))] if _wants(vnf) > 1 else [f"vnf{number}"]

@@ -264,10 +264,9 @@ class LinuxBridge:
             tx_frames=near.tx_packets,
             rx_drops=({} if near is far else {"veth ring full": far.tx_dropped})
             | {"dropped on receipt": near.rx_dropped},
-            tx_drops={
-                "tap queue full" if near is far else "backlog full": near.tx_dropped,
-                LINK_QUEUE: near.queue_dropped,
-            },
+            tx_drops={"tap queue full": near.tx_dropped + near.queue_dropped}  # whoever reads the tap was too slow
+            if near is far
+            else {"backlog full": near.tx_dropped, LINK_QUEUE: near.queue_dropped},
         )
 
     def threads(self) -> dict[int, str]:
