@@ -56,7 +56,7 @@ def _for_invalid(account: Account) -> list[str]:
     overruns = sum(trial.generator.receive_overruns for trial in account.trials)
     if overruns:
         said.append(
-            f"The generator's receive rings had no room for {frames(overruns)} frames: lower the load, "
+            f"The generator's receive rings had no room {frames(overruns)} times: lower the load, "
             "or give the generator a core of its own."
         )
     return said + _taken(account)
