@@ -218,8 +218,8 @@ class GeneratorHealth:
         longest_stall_s: longest span in which it neither sent nor received, though it should have.
         stall_limit_s: the span that buffers at this load hide; a longer stall may lose frames by itself.
         stalled_s: all stalls longer than that, summed.
-        receive_overruns: how often its own receive rings had no room: frames, where a kernel counts them; in shared
-            memory, looks that found a ring full.
+        receive_overruns: how often its own receive rings had no room: frames, where a kernel counts them; in
+            shared memory, looks that found a ring full.
         cpu_s: processor time it used; involuntary_switches: how often it was pushed off its core.
     """
 
