@@ -26,6 +26,7 @@ _DOOMED = 0x6E66  # group of links that go; groups are each namespace's own
 _NO_QUEUE = ("noqueue", "noop", None)  # what a veth end has, if nobody gives it another
 _ROOT = 0xFFFFFFFF  # TC_H_ROOT
 _COUNTED = ("rx_packets", "tx_packets", "rx_dropped", "tx_dropped", "rx_errors", "tx_errors")
+_MISSED = "rx_missed_errors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,7 @@ def read_links(namespace: Namespace) -> dict[str, dict[str, Any]]:
             "address": link.get("address") or "",
             "mtu": link.get("mtu"),
             **{name: link.get("stats64")[name] for name in _COUNTED},
+            "rx_missed": link.get("stats64")[_MISSED],
             "queue_dropped": dropped.get(link["index"], 0),
         }
         for link in found

@@ -63,8 +63,8 @@ def trial(deployment: Deployment) -> TrialResult:
 
 def by_queue(deployment: Deployment, port: int, way: str) -> dict[int, int]:
     """Return what OVS counts of a port, queue by queue."""
-    assert isinstance(deployment.switch, OvsDpdk)
-    counted = deployment.switch._stats()[port].custom
+    assert isinstance(deployment.device.switch, OvsDpdk)
+    counted = deployment.device.switch._stats()[port].custom
     found = ((re.fullmatch(rf"{way}_q(\d+)_good_packets", name), frames) for name, frames in counted.items())
     return {int(match[1]): frames for match, frames in found if match}
 

@@ -70,7 +70,7 @@ def test_each_pair_of_vnics_has_a_core_of_its_own(deploy: Deploy, switch: str, e
     cores = sorted(os.sched_getaffinity(0))[:2]
     placement = placed(PVP(switch, VNF(L3Fwd(10), engine=engine, vnics=4)))
     deployment = deploy(replace(placement, cores=Cores((cores[0],), (tuple(cores),))))
-    where = {name: os.sched_getaffinity(tid) for tid, name in deployment.threads().items()}
+    where = {name: os.sched_getaffinity(tid) for tid, name in deployment.device.threads().items()}
     for pair, core in enumerate(cores):
         own = {name: allowed for name, allowed in where.items() if name.startswith(f"vnf0.{pair} ")}
         assert own, where

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_nfv.deployment.runner import _worked
+from pytest_nfv.deployment.device import _worked
 from pytest_nfv.model.trial import CoreUse, Direction, FlowCounts, ThreadUse, TrialResult, TrialSpec
 from pytest_nfv.records.account import Account
 from pytest_nfv.records.core_table import core_lines
