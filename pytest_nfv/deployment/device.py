@@ -160,10 +160,12 @@ class LocalDevice:
         topology = part.topology
         kind = driver(topology.vswitch.name)
         self.version = kind.probe(lab.host)
-        self.switch: VSwitchDriver = kind(lab, dict(topology.vswitch.settings))
+        settings = dict(topology.vswitch.settings)
+        self.switch: VSwitchDriver = kind(lab, settings)
+        self._refused: tuple[str, ...] = ()  # threads that do not take their turns
         chains = part.chains
         if chains.instances:  # before the switch, which is wired to them; taken down after it
-            self._vnfs = Vnfs(lab, chains, self.switch.joins, str(topology.vswitch))
+            self._vnfs = Vnfs(lab, chains, kind.joins(settings), str(topology.vswitch))
             self._undo.callback(self._vnfs.close)
         self._undo.callback(self.switch.stop)
         self._segments = chains.segments()
@@ -189,12 +191,12 @@ class LocalDevice:
                 self.switch.device_host,
             )
             if part.shared:
-                take_turns(self.threads())
+                self._refused = take_turns(self.threads())
         self.started()
 
     def started(self) -> None:
         """Take the notes of what was started."""
-        self.notes = (*self.switch.notes, *(self._vnfs.notes if self._vnfs else ()))
+        self.notes = (*self.switch.notes, *(self._vnfs.notes if self._vnfs else ()), *self._refused)
 
     @property
     def generator_host(self) -> Host:
@@ -286,13 +288,21 @@ def _worked(
     before: Mapping[int, PollCycles],
     after: Mapping[int, PollCycles],
 ) -> tuple[ThreadUse, ...]:
-    """Say of the device's polling threads which part of their time they had frames."""
-    shares = {}
+    """Say of the device's polling threads which part of their time they had frames, and of how many cycles."""
+    spent = {}
     for tid, now in after.items():
-        then = before.get(tid, PollCycles(0, 0))
-        if now.total > then.total:
-            shares[names[tid]] = (now.busy - then.busy) / (now.total - then.total)
+        then = before.get(tid)
+        if then is not None and now.total > then.total:
+            spent[names[tid]] = PollCycles(now.busy - then.busy, now.total - then.total, now.counted)
     return tuple(
-        replace(one, worked_s=one.cpu_s * shares[one.name]) if one.role == "device" and one.name in shares else one
+        _with_frames(one, spent[one.name]) if one.role == "device" and one.name in spent else one
         for one in threads
+    )
+
+
+def _with_frames(thread: ThreadUse, spent: PollCycles) -> ThreadUse:
+    return replace(
+        thread,
+        worked_s=thread.cpu_s * spent.busy / spent.total,
+        worked_cycles=spent.busy if spent.counted else None,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from pytest_nfv.deployment.choice import check_engines
 from pytest_nfv.deployment.cores import spread
 from pytest_nfv.deployment.plan import Placement, Split, receiver_core
 from pytest_nfv.deployment.wiring import Chains
@@ -54,7 +55,8 @@ def place_on_rig(topology: Topology, testbed: Testbed, hosts: Mapping[str, HostC
         hosts: of each host of it, its cores.
 
     Raises:
-        ConfigurationError: the testbed names a core that a host has not; or a topology that cannot be there.
+        ConfigurationError: the testbed names a core that a host has not; or a topology that cannot be there, such
+            as a VNF that no engine carries out.
         CapabilityMissing: too few cables between two hosts, or too few cores.
     """
     rig = testbed.rig
@@ -65,6 +67,7 @@ def place_on_rig(topology: Topology, testbed: Testbed, hosts: Mapping[str, HostC
             f"{topology}: sender and receiver are applications on one machine with the switch",
             "run it on that machine itself: --nfv-host=local",
         )
+    check_engines(topology)
     generator = _generator_core(rig, hosts)
     splits: list[Split] = []
     notes: list[str] = []

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TypeVar
 
-from pytest_nfv.deployment.engines import Place, Running, VnfCounters, chosen, run
+from pytest_nfv.deployment.choice import chosen
+from pytest_nfv.deployment.cores import of_pair
+from pytest_nfv.deployment.engines import Place, Running, VnfCounters, run
 from pytest_nfv.deployment.wiring import Chains, Instance
 from pytest_nfv.errors import DeploymentError
 from pytest_nfv.hosts.lab import Lab
@@ -77,7 +79,7 @@ class Vnfs:
         Args:
             nics: how each vNIC is opened, as the switch said.
             generator: address of each generator port.
-            cores: of each VNF, by its place among those here.
+            cores: of each VNF, by its place among those here: one for each pair of its vNICs.
             shared: whether others use those cores too.
             device_host: where the switch's own interfaces are.
 
@@ -88,7 +90,7 @@ class Vnfs:
         for place, one in enumerate(self._chains.instances):
             vnf, node = self._vnfs[one.vnf_number], self._nodes[one.number]
             own = tuple(nics[2 * place : 2 * place + 2])
-            mine = cores[one.vnf_number - self._chains.instances[0].vnf_number]
+            mine = of_pair(vnf, cores[one.vnf_number - self._chains.instances[0].vnf_number], one.pair)
             host = device_host if vnf.host == "vm" else self._hosted(one, vnf, node, mine)
             function = self._chains.function(one, generator)
             at = Place(self._lab, one, function, node, host, own, mine, shared)

@@ -50,6 +50,7 @@ class LinkState:
         mtu: octets of the largest layer-3 packet.
         rx_packets, tx_packets, rx_dropped, tx_dropped, rx_errors, tx_errors: frames.
         rx_missed: frames that a network card had no room for.
+        queue_dropped: frames that a queue before the link dropped, such as a shaper's (tc(8)).
     """
 
     up: bool
@@ -64,6 +65,7 @@ class LinkState:
     rx_errors: int
     tx_errors: int
     rx_missed: int = 0
+    queue_dropped: int = 0
 
 
 class Lab:

@@ -197,6 +197,8 @@ class ThreadUse:
         worked_s: of a thread that polls, the part of `cpu_s` in which it had frames, by its own cycle counters;
             None for one that does not poll, or does not tell.
         system_s: the part of `cpu_s` in the kernel, as far as the kernel's ticks tell; None where none met it.
+        worked_cycles: of a thread that polls and counts cycles of the time stamp counter, those with frames, with
+            what others had the core for meanwhile; None for any other.
     """
 
     role: str
@@ -205,6 +207,7 @@ class ThreadUse:
     run_delay_s: float
     worked_s: float | None = None
     system_s: float | None = None
+    worked_cycles: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +218,8 @@ class GeneratorHealth:
         longest_stall_s: longest span in which it neither sent nor received, though it should have.
         stall_limit_s: the span that buffers at this load hide; a longer stall may lose frames by itself.
         stalled_s: all stalls longer than that, summed.
-        receive_overruns: frames that its own receive rings had no room for.
+        receive_overruns: how often its own receive rings had no room: frames, where a kernel counts them; in
+            shared memory, looks that found a ring full.
         cpu_s: processor time it used; involuntary_switches: how often it was pushed off its core.
     """
 

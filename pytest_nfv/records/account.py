@@ -138,8 +138,13 @@ class Account:
                 run_delay_s=before.run_delay_s + one.run_delay_s,
                 worked_s=(before.worked_s or 0.0) + (one.worked_s or 0.0) if told else None,
                 system_s=_added(before.system_s, one.system_s),
+                worked_cycles=_counted(before.worked_cycles, one.worked_cycles),
             )
         return tuple(sums.values())
+
+
+def _counted(one: int | None, other: int | None) -> int | None:
+    return other if one is None else one + (other or 0)
 
 
 def _added(one: float | None, other: float | None) -> float | None:

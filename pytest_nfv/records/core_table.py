@@ -53,8 +53,14 @@ def _component(name: str, threads: list[ThreadUse], forwarded: int) -> list[str]
         percent(min(1.0, sum(told) / cpu_s)) if told and cpu_s else "-",
         percent(work_s / cpu_s) if polls and cpu_s else "-",
         span(sum(one.run_delay_s for one in threads)),
-        span(work_s / forwarded),
+        span(work_s / forwarded) + _cycles(threads, forwarded),
     ]
+
+
+def _cycles(threads: list[ThreadUse], forwarded: int) -> str:
+    """Return the cycles a frame, where a thread counts them: those with frames, lost ones among these."""
+    told = [one.worked_cycles for one in threads if one.worked_cycles is not None]
+    return f", {sum(told) / forwarded:,.0f} cycles" if told else ""
 
 
 def _core(core: CoreUse) -> list[str]:

@@ -55,6 +55,7 @@ def encode_trial(trial: TrialResult) -> dict[str, Any]:
                 "run_delay_s": one.run_delay_s,
                 "worked_s": one.worked_s,
                 "system_s": one.system_s,
+                "worked_cycles": one.worked_cycles,
             }
             for one in trial.threads
         ],
@@ -168,6 +169,7 @@ def _decode_thread(node: Node) -> ThreadUse:
         node.key("run_delay_s").number(),
         node.later_key("worked_s").maybe(Node.number),
         node.later_key("system_s").maybe(Node.number),
+        node.later_key("worked_cycles").maybe(Node.count),
     )
 
 

@@ -85,6 +85,14 @@ def test_what_the_switch_lost_is_not_a_vnfs() -> None:
         assert "found no room before it" not in said
 
 
+def test_a_slow_link_is_named_wherever_it_is() -> None:
+    said = change(failed("s2 tx (to vnf0)", {"link queue full": 100}, busy=0.2))
+    assert said == (
+        "The link behind s2 tx (to vnf0) is slower than the load: 100 of 1,000 frames found no room in the queue "
+        "before it."
+    )
+
+
 def test_a_record_says_the_same() -> None:
     one = failed("s2 tx (to vnf0)", {"tx ring full": 100}, busy=0.97)
     assert explain.lines(one.to_json()) == explain.lines(one)
