@@ -21,6 +21,7 @@ from pytest_nfv.hosts.protocol import Host
 from pytest_nfv.model.offer import PortSpec
 from pytest_nfv.model.topology import SocketPair, Topology
 from pytest_nfv.model.trial import Direction
+from pytest_nfv.vnfs.vm_reading import CpuTimes
 from pytest_nfv.vswitches.protocol import PollCycles, PortCounters, VSwitchDriver, Wiring
 from pytest_nfv.vswitches.table import driver
 
@@ -131,6 +132,10 @@ class Deployment:
     def poll_cycles(self) -> dict[int, PollCycles]:
         """Return the cycles of those that poll and tell."""
         return self.switch.poll_cycles() | (self._vnfs.poll_cycles() if self._vnfs else {})
+
+    def guests(self) -> dict[str, CpuTimes]:
+        """Return what the processors of each virtual machine did so far, by its own account."""
+        return self._vnfs.guests() if self._vnfs else {}
 
     def check(self) -> None:
         """Raise where something of the device is gone.

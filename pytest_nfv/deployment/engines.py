@@ -20,6 +20,7 @@ from pytest_nfv.vnfs.numpy_engine import NumpyEngine
 from pytest_nfv.vnfs.protocol import EngineCounts, VnicCounters
 from pytest_nfv.vnfs.testpmd import TestpmdEngine
 from pytest_nfv.vnfs.vm import VirtualMachine
+from pytest_nfv.vnfs.vm_reading import CpuTimes
 from pytest_nfv.vnfs.vm_settings import Machine, Tap, VhostUser
 from pytest_nfv.vnfs.xdp import XdpEngine
 from pytest_nfv.vswitches.protocol import PollCycles
@@ -91,6 +92,10 @@ class Running(Protocol):
         """Return the cycles of threads that poll and tell."""
         ...
 
+    def guest(self) -> CpuTimes | None:
+        """Return what the processors of its guest did so far; None where it is no virtual machine."""
+        ...
+
     def check(self) -> None:
         """Raise where it is gone, with its last words."""
         ...
@@ -110,6 +115,9 @@ class _Quiet:
 
     def poll_cycles(self) -> dict[int, PollCycles]:
         return {}
+
+    def guest(self) -> CpuTimes | None:
+        return None
 
 
 class _Kernel(_Quiet):
@@ -247,6 +255,9 @@ class _Guest(_Quiet):
 
     def threads(self) -> dict[int, str]:
         return self._machine.threads()
+
+    def guest(self) -> CpuTimes | None:
+        return self._machine.cpu_times()
 
     def check(self) -> None:
         self._machine.check()

@@ -117,6 +117,7 @@ class TrialRunner:
         accounts = device.accounts()
         before, cycles = device.counters_at_rest(), device.poll_cycles()
         started_at = time.time()
+        guests = device.guests()  # the last thing before the trial: to ask costs a guest time of its own
         accounts.start()
         try:
             report = generator.offer(
@@ -128,6 +129,7 @@ class TrialRunner:
             raise
         cores, threads = accounts.stop()
         device.check()
+        used = tuple(now.since(guests[name], name) for name, now in device.guests().items())
         threads = _worked(threads, device.threads(), cycles, device.poll_cycles())
         whole = by_direction(report)
         hops = waterfall(whole, before, device.counters_at_rest(), device.chains, applications=device.applications)
@@ -145,6 +147,7 @@ class TrialRunner:
             generator=report.health,
             invalid=reasons_invalid(whole, hops, stolen_s, maximum=self._load.maximum),
             disturbed=reasons_disturbed(cores, stolen_s),
+            guests=used,
         )
 
     def _offer(self, spec: TrialSpec) -> Offer:

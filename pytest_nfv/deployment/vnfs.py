@@ -18,6 +18,7 @@ from pytest_nfv.vnfs.lxc import LxcVnf
 from pytest_nfv.vnfs.lxc_config import Mount
 from pytest_nfv.vnfs.lxc_mounts import python_mounts
 from pytest_nfv.vnfs.namespace import NamespaceVnf
+from pytest_nfv.vnfs.vm_reading import CpuTimes
 from pytest_nfv.vswitches.protocol import PollCycles, Vnic
 
 CONTAINER_S = 0.5
@@ -132,6 +133,11 @@ class Vnfs:
         """Return the cycles of those that poll and tell."""
         told = [self._told(instance, one.poll_cycles) for instance, one in self._running.items()]
         return {tid: cycles for cycles_of in told for tid, cycles in cycles_of.items()}
+
+    def guests(self) -> dict[str, CpuTimes]:
+        """Return what the processors of each virtual machine did so far, by their own account."""
+        told = {one.name: self._told(one, running.guest) for one, running in self._running.items()}
+        return {name: times for name, times in told.items() if times is not None}
 
     def check(self) -> None:
         """Raise where one is gone.
