@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import TypeVar
 
 from pytest_nfv.deployment.engines import Place, Running, VnfCounters, chosen, run
+from pytest_nfv.deployment.guests import guest
 from pytest_nfv.deployment.wiring import Chains, Instance
 from pytest_nfv.errors import DeploymentError
 from pytest_nfv.hosts.lab import Lab
@@ -86,15 +87,19 @@ class Vnfs:
             CapabilityMissing: something that it needs is not here.
             DeploymentError: one did not come up.
         """
-        for one in self._chains.instances:
-            vnf, node = self._vnfs[one.vnf_number], self._nodes[one.number]
-            own = tuple(nics[2 * one.number : 2 * one.number + 2])
-            mine = cores[one.vnf_number]
-            host = device_host if vnf.host == "vm" else self._hosted(one, vnf, node, mine)
-            function = self._chains.function(one, generator)
-            place = Place(self._lab, one, function, node, host, own, mine, shared)
-            made = self._running[one] = run(place, vnf)
-            self._undo.callback(made.stop)
+        for number, vnf in self._vnfs.items():
+            mine = cores[number]
+            places = []
+            for one in self._chains.instances:
+                if one.vnf_number == number:
+                    node, function = self._nodes[one.number], self._chains.function(one, generator)
+                    own = tuple(nics[2 * one.number : 2 * one.number + 2])
+                    host = device_host if vnf.host == "vm" else self._hosted(one, vnf, node, mine)
+                    places.append(Place(self._lab, one, function, node, host, own, mine, shared))
+            started = guest(places, vnf) if vnf.host == "vm" else (run(place, vnf) for place in places)
+            for place, made in zip(places, started, strict=True):
+                self._running[place.instance] = made
+                self._undo.callback(made.stop)
 
     def _hosted(self, one: Instance, vnf: VNF, node: NamespaceHost, cores: Sequence[int]) -> Host:
         own = () if vnf.engine == "numpy" else cores  # pinned once it is up
@@ -124,7 +129,7 @@ class Vnfs:
     def threads(self) -> dict[int, str]:
         """Return every thread that forwards, with the VNF's name before its own."""
         return {
-            tid: f"{instance.name} {name}"
+            tid: f"{_named(instance)} {name}"
             for instance, one in self._running.items()
             for tid, name in one.threads().items()
         }
@@ -136,8 +141,8 @@ class Vnfs:
 
     def guests(self) -> dict[str, CpuTimes]:
         """Return what the processors of each virtual machine did so far, by their own account."""
-        told = {one.name: self._told(one, running.guest) for one, running in self._running.items()}
-        return {name: times for name, times in told.items() if times is not None}
+        told = [(_named(one), self._told(one, running.guest)) for one, running in self._running.items()]
+        return {name: times for name, times in told if times is not None}
 
     def check(self) -> None:
         """Raise where one is gone.
@@ -150,7 +155,7 @@ class Vnfs:
 
     def _told(self, instance: Instance, ask: Callable[[], Told]) -> Told:
         """Ask an instance; an error names it, and its container where that has ended."""
-        container, named = self._containers.get(instance), f"{instance.name}: "
+        container, named = self._containers.get(instance), f"{_named(instance)}: "
         try:
             if container is not None:
                 container.check()
@@ -163,3 +168,8 @@ class Vnfs:
         """Take them down, the last first; safe to call twice."""
         self._running.clear()
         self._undo.close()
+
+
+def _named(instance: Instance) -> str:
+    """Return whose its processes are: of a virtual machine, all of its pairs'."""
+    return instance.vnf_name if instance.vnf.host == "vm" else instance.name

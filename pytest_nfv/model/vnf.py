@@ -60,8 +60,6 @@ class VNF:
             )
         if self.host == "vm" and self.engine not in (AUTO, "kernel"):
             raise ConfigurationError(f"VNF(engine={self.engine!r}, host='vm'): accepted: kernel, the guest's")
-        if self.host == "vm" and self.vnics > 2:
-            raise ConfigurationError(f"VNF(vnics={self.vnics}, host='vm'): accepted: 2")
         if self.vcpus > 1 and self.host != "vm":
             raise ConfigurationError(f"VNF(vcpus={self.vcpus}, host={self.host!r}): accepted: 1, or host='vm'")
 

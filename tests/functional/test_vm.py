@@ -346,9 +346,38 @@ def test_a_guest_has_several_vnics_queues_and_processors(lab: Lab, made: Made, k
     names = ["rx-0", "rx-1", "tx-0", "tx-1"]
     for number in range(4):
         assert sorted(guest.run(["ls", f"/sys/class/net/nic{number}/queues"]).stdout.split()) == names
-    assert [nic.name for nic in guest.nic_counters()] == ["nic0", "nic1", "nic2", "nic3"]
-    with pytest.raises(ConfigurationError, match="between 4 vNICs: accepted: 2"):
+    with pytest.raises(ConfigurationError, match="between 4 vNICs: accepted: one function for each pair"):
         guest.forward(L2Fwd())
+
+
+def test_a_guest_has_a_function_and_a_processor_for_each_pair_of_vnics(
+    lab: Lab, made: Made, kernel: Kernel
+) -> None:
+    addresses = tuple(f"02:6e:66:00:00:{number:02x}" for number in range(4))
+    taps = tuple(Tap(f"t{number}", address) for number, address in enumerate(addresses))
+    host = lab.namespace("dut")
+    guest = made(Machine(taps, vcpus=2, accelerator="tcg"), host=host)
+    guest.start([core()], kernel)
+    table = RouteTable((Route.of("198.18.0.0/16", 0), Route.of("198.19.0.0/16", 1)))
+    functions: tuple[Function, ...] = (
+        L3Fwd(table, addresses=NICS, neighbours=STATIONS),
+        Firewall(RuleSet((Rule("drop", source_ports=(1005, 1010)), Rule("allow")))),
+    )
+    guest.forward(*functions)
+    for pair, function in enumerate(functions):
+        both = [(nic, udp(number)) for number in range(20) for nic in (0, 1)]
+        both.append((1 - pair, udp(0, ttl=1)))
+        judged = [process(function, nic, frame) for nic, frame in both]
+        out = [(one.nic, one.frame) for one in judged if not isinstance(one, Drop)]
+        came = exchanged(host, both, len(out), [f"t{2 * pair + nic}" for nic in (0, 1)])
+        assert sorted(came) == sorted(out)
+        assert [nic.rx_frames for nic in guest.nic_counters(pair)] == [20 + pair, 21 - pair]
+    assert guest.drops(0) == {"malformed or ttl": 1, "no_route": 0, "other": 0}
+    assert guest.drops(1) == {"policy": 2 * 6, "malformed": 0}
+    script = 'for one in /proc/[0-9]*; do echo "$(cat $one/comm) $(taskset -p ${one#/proc/})"; done'
+    threads = [line.split() for line in guest.run(["sh"], stdin=script).stdout.splitlines()]
+    masks = {words[0].partition("-")[0]: words[-1] for words in threads if words[0].startswith("napi/nic")}
+    assert masks == {"napi/nic0": "1", "napi/nic1": "1", "napi/nic2": "2", "napi/nic3": "2"}
 
 
 def test_qemu_that_dies_is_told_and_leaves_nothing(lab: Lab, made: Made, kernel: Kernel) -> None:

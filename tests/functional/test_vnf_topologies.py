@@ -179,6 +179,20 @@ def test_in_a_virtual_machine(deploy: Deploy, lab: Lab, switch: str) -> None:
     assert 0.5 * wall_s < whole_s < wall_s + 2.0, f"{guest} in a trial of {wall_s:.3f} s"
 
 
+@pytest.mark.parametrize("switch", ["linux-bridge", "ovs-dpdk"])
+def test_frames_take_turns_with_pairs_of_vnics_of_a_virtual_machine(deploy: Deploy, switch: str) -> None:
+    traffic = deploy(PVP(switch, VNF(L3Fwd(10), host="vm", vnics=4, vcpus=2)))
+    gate = traffic.sustains(PacketRate(500.0), frame_size=64)
+    trial = gate.trials[-1]
+    assert gate.ruling.verdict is Verdict.PASS, str(gate)
+    assert len(trial.flows) == 2  # a stream a pair
+    assert {hop.frames for hop in trial.hops} == {trial.sent}, [(hop.place, hop.frames) for hop in trial.hops]
+    assert trial.flows[0].received == trial.flows[1].received
+    assert [one.name for one in trial.guests] == ["vnf0"]
+    processors = [one.name for one in trial.threads if one.name.startswith("vnf0 CPU ")]
+    assert [name.split()[2][0] for name in processors] == ["0", "1"]
+
+
 def check_marked(gate: Gate, why_no_kvm: str) -> None:
     """Where KVM runs no guests, subject, text and record say that it was TCG, and why; else none of them does."""
     mark = f"vnf0 runs under TCG: QEMU translates its instructions, as {why_no_kvm}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 
 import pytest
 
@@ -12,7 +14,7 @@ from pytest_nfv.model.routes import Route, RouteTable
 from pytest_nfv.model.rules import Rule, RuleSet
 from pytest_nfv.vnfs.kernel_rules import COUNTERS, firewall
 from pytest_nfv.vnfs.vm_drops import asked, drops
-from pytest_nfv.vnfs.vm_steps import not_ready, steps
+from pytest_nfv.vnfs.vm_steps import not_ready, parted, space, steps, threaded
 
 HOP = "02:00:00:00:00:09"
 
@@ -109,3 +111,22 @@ def test_a_vnic_is_waited_for_until_its_bridge_forwards() -> None:
     for nonsense in ("", "[]", "[1]", '[{"ifname": "nic0"}]'):
         with pytest.raises(DeploymentError, match="links cannot be read"):
             not_ready(nonsense)
+
+
+def test_each_pair_of_vnics_has_a_namespace_and_two_vnics_in_it() -> None:
+    assert parted(2).splitlines() == [
+        "netns add pair0",
+        "link set nic0 netns pair0 name nic0",
+        "link set nic1 netns pair0 name nic1",
+        "netns add pair1",
+        "link set nic2 netns pair1 name nic0",
+        "link set nic3 netns pair1 name nic1",
+    ]
+    assert space(1) == ("ip", "netns", "exec", "pair1")
+
+
+def test_pairs_take_virtual_processors_round_robin() -> None:
+    said = threaded(3, 2)
+    masks = re.findall(r'"napi/nic(\d)-"\*\) .*taskset -p (\d+) ', said)
+    assert masks == [("0", "1"), ("1", "1"), ("2", "2"), ("3", "2"), ("4", "1"), ("5", "1")]
+    assert subprocess.run(["sh", "-n"], input=said, text=True, check=False).returncode == 0
