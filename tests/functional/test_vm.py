@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,7 +30,7 @@ from pytest_nfv.model.routes import Route, RouteTable
 from pytest_nfv.model.rules import Rule, RuleSet
 from pytest_nfv.rings.vhost_user import VhostUserPort
 from pytest_nfv.rings.vhost_user_backend import VhostUserBackendPort
-from pytest_nfv.vnfs import vm_image, vm_kvm
+from pytest_nfv.vnfs import vm_image, vm_kvm, vm_modules
 from pytest_nfv.vnfs.vm import VirtualMachine
 from pytest_nfv.vnfs.vm_kernel import Kernel
 from pytest_nfv.vnfs.vm_needs import guest_kernel
@@ -427,6 +428,27 @@ def test_a_guest_that_is_not_set_up_says_why(
     with pytest.raises(DeploymentError, match="nfv: the guest is not set up: no control channel"):
         guest.start([core()], kernel)
     assert not list(lab.directory.glob("vm-*"))
+
+
+def test_a_guest_boots_by_a_kernel_packed_as_ubuntus(made: Made, kernel: Kernel, tmp_path: Path) -> None:
+    if shutil.which("zstd") is None:
+        pytest.skip("no zstd to pack modules with: apt-get install zstd")
+    folder = tmp_path / kernel.release
+    for name in ("modules.order", "modules.builtin"):
+        folder.mkdir(exist_ok=True)
+        shutil.copy(kernel.modules / name, folder)
+    wanted = vm_modules.in_order(kernel.modules, vm_image.MODULES)
+    for line in (folder / "modules.order").read_text().splitlines():
+        name = Path(line).stem.replace("-", "_")
+        if name in wanted:
+            (folder / line).parent.mkdir(parents=True, exist_ok=True)
+            (folder / line).write_bytes(wanted[name])
+            subprocess.run(["zstd", "-q", "--rm", str(folder / line)], check=True)
+    assert len(list(folder.rglob("*.ko.zst"))) == len(wanted)
+    guest = made(Machine((), memory_mib=256, accelerator="tcg"))
+    guest.start([core()], Kernel(kernel.release, kernel.image, folder))
+    loaded = {line.split()[0] for line in guest.run(["cat", "/proc/modules"]).stdout.splitlines()}
+    assert loaded == set(wanted)
 
 
 def test_what_qemu_refuses_is_told_in_its_words(lab: Lab, kernel: Kernel, tmp_path: Path) -> None:
