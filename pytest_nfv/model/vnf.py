@@ -25,7 +25,7 @@ class VNF:
             interfaces, numpy where they are rings in shared memory.
         host: where it runs: `namespace`, `lxc` (a container) or `vm`.
         vnics: how many, in pairs. More than two split the load: frames take turns with the pairs (S16's S3).
-        queues: queue pairs of each.
+        queues: queue pairs of each; of a VM at most its vCPUs.
         vcpus: virtual processors of a VM.
         memory_mib: MiB of memory; 0 sets no limit, and 1 GiB for a VM.
     """
@@ -60,6 +60,11 @@ class VNF:
             )
         if self.host == "vm" and self.engine not in (AUTO, "kernel"):
             raise ConfigurationError(f"VNF(engine={self.engine!r}, host='vm'): accepted: kernel, the guest's")
+        if self.host == "vm" and self.queues > self.vcpus:
+            raise ConfigurationError(
+                f"VNF(queues={self.queues}, host='vm', vcpus={self.vcpus}): accepted: up to {self.vcpus}: "
+                f"a guest's kernel uses no more queues than it has processors"
+            )
         if self.vcpus > 1 and self.host != "vm":
             raise ConfigurationError(f"VNF(vcpus={self.vcpus}, host={self.host!r}): accepted: 1, or host='vm'")
 

@@ -10,7 +10,7 @@
     vm_channel    commands into the guest         vm_init.sh             its first process
     vm_qmp        QEMU's monitor                  vm_kvm                 whether KVM runs guests
     vm_reading    its counters                    vm_functions, vm_steps network functions by its kernel
-    vm_drops      what they drop
+    vm_drops      what they drop                  vm_napi                on which of its processors
 
 Run against QEMU 7.2 by TCG on Debian 12, with its cloud kernel 6.1 as guest; KVM has run no guest of it yet.
 """

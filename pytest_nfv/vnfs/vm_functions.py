@@ -15,9 +15,10 @@ from pytest_nfv.hosts.protocol import Completed
 from pytest_nfv.model.nf import Function
 from pytest_nfv.model.routes import NICS
 from pytest_nfv.vnfs.vm_drops import asked, drops
+from pytest_nfv.vnfs.vm_napi import listed, pinned
 from pytest_nfv.vnfs.vm_reading import NicCounters, nic_counters
 from pytest_nfv.vnfs.vm_settings import Machine
-from pytest_nfv.vnfs.vm_steps import LINKS, Step, not_ready, parted, space, steps, threaded
+from pytest_nfv.vnfs.vm_steps import LINKS, Step, not_ready, parted, space, steps
 
 LINKS_S = 10.0
 _COUNTERS = Step(("cat", "/proc/net/dev"))
@@ -58,9 +59,11 @@ class Functions:
                 f"accepted: one function for each pair of them, in and out"
             )
         wanted = [steps(function, self._machine.mtu) for function in functions]
+        queues = [nic.queues for nic in self._machine.nics]
+        if self._machine.vcpus > 1 and (len(functions) > 1 or max(queues) > 1):
+            threads = self._run(["sh"], stdin=listed(vnics)).stdout
+            self._run(["sh"], stdin=pinned(threads, queues, self._machine.vcpus))
         if len(functions) > 1:
-            if self._machine.vcpus > 1:
-                self._run(["sh"], stdin=threaded(len(functions), self._machine.vcpus))
             self._run(["ip", "-batch", "-"], stdin=parted(len(functions)))
         self._functions = tuple(functions)
         for pair, some in enumerate(wanted):

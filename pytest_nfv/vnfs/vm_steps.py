@@ -78,28 +78,6 @@ def parted(pairs: int) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def threaded(pairs: int, vcpus: int) -> str:
-    """Return what a shell reads to let each pair have a virtual processor, round robin, before they are parted.
-
-    All interrupts of a guest without message-signalled ones go to its first processor, and with them all that
-    follows. A thread of its own for each vNIC (threaded NAPI) can be elsewhere.
-    """
-    lines = []
-    for nic in range(NICS * pairs):
-        mask = 1 << nic // NICS % vcpus
-        lines.append(
-            f"echo 1 >/sys/class/net/nic{nic}/threaded || exit 1\n"
-            f"moved=\n"
-            f"for comm in /proc/[0-9]*/comm; do\n"
-            f'    read -r name <"$comm" || continue\n'
-            f'    case $name in "napi/nic{nic}-"*) moved=1; one=${{comm#/proc/}}; '
-            f'taskset -p {mask:x} "${{one%/comm}}" || exit 1 ;; esac\n'
-            f"done\n"
-            f'[ -n "$moved" ] || {{ echo "no thread napi/nic{nic}" >&2; exit 1; }}\n'
-        )
-    return "".join(lines)
-
-
 def _space(pair: int) -> str:
     return f"pair{pair}"
 

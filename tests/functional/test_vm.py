@@ -30,7 +30,7 @@ from pytest_nfv.model.routes import Route, RouteTable
 from pytest_nfv.model.rules import Rule, RuleSet
 from pytest_nfv.rings.vhost_user import VhostUserPort
 from pytest_nfv.rings.vhost_user_backend import VhostUserBackendPort
-from pytest_nfv.vnfs import vm_image, vm_kvm, vm_modules
+from pytest_nfv.vnfs import vm_image, vm_kvm, vm_modules, vm_qmp
 from pytest_nfv.vnfs.vm import VirtualMachine
 from pytest_nfv.vnfs.vm_kernel import Kernel
 from pytest_nfv.vnfs.vm_needs import guest_kernel
@@ -375,10 +375,45 @@ def test_a_guest_has_a_function_and_a_processor_for_each_pair_of_vnics(
         assert [nic.rx_frames for nic in guest.nic_counters(pair)] == [20 + pair, 21 - pair]
     assert guest.drops(0) == {"malformed or ttl": 1, "no_route": 0, "other": 0}
     assert guest.drops(1) == {"policy": 2 * 6, "malformed": 0}
-    script = 'for one in /proc/[0-9]*; do echo "$(cat $one/comm) $(taskset -p ${one#/proc/})"; done'
-    threads = [line.split() for line in guest.run(["sh"], stdin=script).stdout.splitlines()]
-    masks = {words[0].partition("-")[0]: words[-1] for words in threads if words[0].startswith("napi/nic")}
+    masks = {name.partition("-")[0]: mask for name, mask in threads(guest) if name.startswith("napi/nic")}
     assert masks == {"napi/nic0": "1", "napi/nic1": "1", "napi/nic2": "2", "napi/nic3": "2"}
+
+
+def test_frames_come_by_every_queue_of_a_vnic(lab: Lab, made: Made, kernel: Kernel) -> None:
+    """What came by each queue is asked of QEMU, as a guest's kernel tells no counter of a queue."""
+    host = lab.namespace("dut")
+    taps = tuple(Tap(f"t{number}", address, queues=2) for number, address in enumerate(NICS))
+    guest = made(Machine(taps, vcpus=2, accelerator="tcg"), host=host)
+    guest.start([core()], kernel)
+    guest.forward(L2Fwd())
+    frames = [(nic, udp(number)) for number in range(64) for nic in (0, 1)]
+    before = came_by_queue(lab)
+    came = exchanged(host, frames, len(frames))
+    assert sorted(came) == sorted((1 - nic, frame) for nic, frame in frames)
+    moved = [now - then for then, now in zip(before, came_by_queue(lab), strict=True)]
+    assert sum(moved) == len(frames)
+    assert all(moved), moved
+    masks = {mask for name, mask in threads(guest) if name.startswith("napi/nic0-")}
+    assert masks == {"1", "2"}
+
+
+def came_by_queue(lab: Lab) -> list[int]:
+    """Return how many frames QEMU put into each receive queue of both vNICs, modulo 65,536."""
+    (monitor,) = lab.directory.glob("vm-*/qmp.sock")
+    devices = [one["path"] for one in vm_qmp.ask(monitor, "x-query-virtio") if one["name"] == "virtio-net"]
+    assert len(devices) == 2
+    return [
+        int(vm_qmp.ask(monitor, "x-query-virtio-queue-status", {"path": path, "queue": 2 * queue})["used-idx"])
+        for path in devices
+        for queue in (0, 1)
+    ]
+
+
+def threads(guest: VirtualMachine) -> list[tuple[str, str]]:
+    """Return the name of each of a guest's threads, and its mask of processors."""
+    script = 'for one in /proc/[0-9]*; do echo "$(cat $one/comm) $(taskset -p ${one#/proc/})"; done'
+    lines = [line.split() for line in guest.run(["sh"], stdin=script).stdout.splitlines()]
+    return [(words[0], words[-1]) for words in lines if words]
 
 
 def test_qemu_that_dies_is_told_and_leaves_nothing(lab: Lab, made: Made, kernel: Kernel) -> None:

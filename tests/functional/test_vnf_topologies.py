@@ -193,6 +193,12 @@ def test_frames_take_turns_with_pairs_of_vnics_of_a_virtual_machine(deploy: Depl
     assert [name.split()[2][0] for name in processors] == ["0", "1"]
 
 
+@pytest.mark.parametrize("switch", ["linux-bridge", "ovs-dpdk"])
+def test_a_virtual_machine_with_several_queues(deploy: Deploy, switch: str) -> None:
+    traffic = deploy(PVP(switch, VNF(L2Fwd(), host="vm", queues=2, vcpus=2)))
+    check_every_hop(traffic.sustains(PacketRate(500.0), frame_size=64, flows=64), 7)
+
+
 def check_marked(gate: Gate, why_no_kvm: str) -> None:
     """Where KVM runs no guests, subject, text and record say that it was TCG, and why; else none of them does."""
     mark = f"vnf0 runs under TCG: QEMU translates its instructions, as {why_no_kvm}"
