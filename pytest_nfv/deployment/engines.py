@@ -28,7 +28,7 @@ ACCEPTED = {
     "vhost_user": ("numpy", "testpmd"),
     "memif": ("numpy",),
 }
-"""Engines by what the far end of the switch's ports is; a VM has its own kernel at either of the first two."""
+"""Engines by what the far end of the switch's ports is; a VM has its kernel or testpmd, not with memif."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +261,7 @@ def chosen(vnf: VNF, joins: str, switch: str) -> VNF:
     Raises:
         ConfigurationError: the engine cannot be there.
     """
-    accepted = ("kernel",) if vnf.host == "vm" else ACCEPTED[joins]
+    accepted = ("kernel", "testpmd") if vnf.host == "vm" else ACCEPTED[joins]
     engine = accepted[0] if vnf.engine == AUTO else vnf.engine
     if engine not in accepted or (vnf.host == "vm" and joins == "memif"):
         raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""A virtual machine as a VNF: one guest, whose kernel has a function for each pair of its vNICs."""
+"""A virtual machine as a VNF: one guest, with a function for each pair of its vNICs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pytest_nfv.deployment.engines import Place, Running, VnfCounters
 from pytest_nfv.model.offer import PortSpec
 from pytest_nfv.model.vnf import VM_MEMORY_MIB, VNF
-from pytest_nfv.vnfs.protocol import VnicCounters
 from pytest_nfv.vnfs.vm import VirtualMachine
 from pytest_nfv.vnfs.vm_reading import CpuTimes
 from pytest_nfv.vnfs.vm_settings import Machine, Role, Tap, VhostUser
@@ -19,12 +18,18 @@ def guest(places: Sequence[Place], vnf: VNF) -> tuple[Running, ...]:
 
     Raises:
         CapabilityMissing: something that it needs is not here.
-        ConfigurationError: its kernel has no such function.
+        ConfigurationError: its engine has no such function.
         DeploymentError: it did not come up.
     """
     first = places[0]
     nics = tuple(_vnic(nic, vnf) for place in places for nic in place.nics)
-    machine = Machine(nics, vcpus=vnf.vcpus, memory_mib=vnf.memory_mib or VM_MEMORY_MIB, mtu=first.nics[0].mtu)
+    machine = Machine(
+        nics,
+        vcpus=vnf.vcpus,
+        memory_mib=vnf.memory_mib or VM_MEMORY_MIB,
+        mtu=first.nics[0].mtu,
+        engine="testpmd" if vnf.engine == "testpmd" else "kernel",
+    )
     host = first.host if any(isinstance(nic, Tap) for nic in nics) else None
     made = VirtualMachine(first.lab, machine, name=first.instance.vnf_name, host=host)
     made.start(first.cores)
@@ -53,16 +58,7 @@ class _Pair:
         return self._machine.notes if self._answers else ()
 
     def counters(self) -> VnfCounters:
-        nics = self._machine.nic_counters(self._pair)
-        return VnfCounters(
-            tuple(
-                VnicCounters(
-                    nic.rx_frames, nic.tx_frames, {"guest drops": nic.rx_drops}, {"guest drops": nic.tx_drops}
-                )
-                for nic in nics
-            ),
-            self._machine.drops(self._pair),
-        )
+        return VnfCounters(self._machine.counters(self._pair), self._machine.drops(self._pair))
 
     def threads(self) -> dict[int, str]:
         return self._machine.threads() if self._answers else {}

@@ -58,8 +58,10 @@ class VNF:
                 f"VNF({self.function}, vnics={self.vnics}): accepted: 2, and with L3Fwd an even number up to "
                 f"{VNICS_MAX}: the load is split over pairs of vNICs by the address of each"
             )
-        if self.host == "vm" and self.engine not in (AUTO, "kernel"):
-            raise ConfigurationError(f"VNF(engine={self.engine!r}, host='vm'): accepted: kernel, the guest's")
+        if self.host == "vm" and self.engine not in (AUTO, "kernel", "testpmd"):
+            raise ConfigurationError(
+                f"VNF(engine={self.engine!r}, host='vm'): accepted: kernel, the guest's, testpmd"
+            )
         if self.host == "vm" and self.queues > self.vcpus:
             raise ConfigurationError(
                 f"VNF(queues={self.queues}, host='vm', vcpus={self.vcpus}): accepted: up to {self.vcpus}: "

@@ -11,6 +11,7 @@
     vm_qmp        QEMU's monitor                  vm_kvm                 whether KVM runs guests
     vm_reading    its counters                    vm_functions, vm_steps network functions by its kernel
     vm_drops      what they drop                  vm_napi                on which of its processors
+    vm_testpmd    or by DPDK
 
 Run against QEMU 7.2 by TCG on Debian 12, with its cloud kernel 6.1 as guest; KVM has run no guest of it yet.
 """
@@ -33,14 +34,16 @@ from pytest_nfv.hosts.protocol import Completed, Host, Process
 from pytest_nfv.hosts.tail import Tail
 from pytest_nfv.model.nf import Function
 from pytest_nfv.vnfs import vm_kernel, vm_kvm, vm_qmp
+from pytest_nfv.vnfs.protocol import VnicCounters
 from pytest_nfv.vnfs.vm_argv import COMMAND, Places, argv
 from pytest_nfv.vnfs.vm_channel import Channel
 from pytest_nfv.vnfs.vm_functions import Functions
 from pytest_nfv.vnfs.vm_image import initramfs
 from pytest_nfv.vnfs.vm_kernel import Kernel
 from pytest_nfv.vnfs.vm_needs import found, guest_kernel, qemu
-from pytest_nfv.vnfs.vm_reading import CpuTimes, NicCounters, cpu_times
+from pytest_nfv.vnfs.vm_reading import CpuTimes, cpu_times
 from pytest_nfv.vnfs.vm_settings import Accelerator, Machine, Tap
+from pytest_nfv.vnfs.vm_testpmd import Testpmd
 
 START_S = 60.0
 RUN_S = 30.0
@@ -87,7 +90,12 @@ class VirtualMachine:
         self._console: Tail | None = None
         self._channel: Channel | None = None
         self._processors: list[int] = []
-        self._functions = Functions(name, machine, self.run, self._last_words)
+        self._functions = self._made()
+
+    def _made(self) -> Functions | Testpmd:
+        if self._machine.engine == "testpmd":
+            return Testpmd(self.name, self._machine, self.run)
+        return Functions(self.name, self._machine, self.run, self._last_words)
 
     @classmethod
     def probe(cls, host: Host) -> str:
@@ -122,7 +130,7 @@ class VirtualMachine:
         vm_qmp.available()
         accelerator, note = self._accelerated()
         kernel = kernel or guest_kernel(self._lab.host)
-        image = initramfs(self._lab.host, kernel, vm_kernel.cache_folder())
+        image = initramfs(self._lab.host, kernel, vm_kernel.cache_folder(), self._machine.engine)
         folder = self._folder = Path(tempfile.mkdtemp(prefix="vm-", dir=self._lab.directory))
         places = Places(kernel.image, image, folder / "control.sock", folder / "qmp.sock")
         for nic in self._machine.nics:
@@ -195,22 +203,22 @@ class VirtualMachine:
         return done
 
     def forward(self, *functions: Function) -> None:
-        """Let the guest's kernel carry out network functions: the first between `nic0` and `nic1`, and so on.
+        """Let the guest carry out network functions: the first between `nic0` and `nic1`, and so on.
 
         Raises:
-            ConfigurationError: the kernel has no such function, or they are not one for each pair of vNICs.
+            ConfigurationError: its engine has no such function, or they are not one for each pair of vNICs.
             CommandError: a command was refused; with its own words.
             DeploymentError: a vNIC does not come up.
         """
         self._functions.forward(functions)
 
-    def nic_counters(self, pair: int = 0) -> tuple[NicCounters, ...]:
-        """Return the counters of a pair's two vNICs; `nic0` and `nic1` of each pair, once it forwards.
+    def counters(self, pair: int = 0) -> tuple[VnicCounters, ...]:
+        """Return the counters of a pair's two vNICs, once it forwards.
 
         Raises:
             DeploymentError: the guest is gone, or does not tell.
         """
-        return self._functions.nic_counters(pair)
+        return self._functions.counters(pair)
 
     def drops(self, pair: int = 0) -> dict[str, int]:
         """Return the frames that a pair's function dropped, by reason; empty where there is none that drops.
@@ -280,4 +288,4 @@ class VirtualMachine:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
         self._processors = []
-        self._functions = Functions(self.name, self._machine, self.run, self._last_words)
+        self._functions = self._made()

@@ -14,9 +14,10 @@ from pytest_nfv.errors import ConfigurationError, DeploymentError
 from pytest_nfv.hosts.protocol import Completed
 from pytest_nfv.model.nf import Function
 from pytest_nfv.model.routes import NICS
+from pytest_nfv.vnfs.protocol import VnicCounters
 from pytest_nfv.vnfs.vm_drops import asked, drops
 from pytest_nfv.vnfs.vm_napi import listed, pinned
-from pytest_nfv.vnfs.vm_reading import NicCounters, nic_counters
+from pytest_nfv.vnfs.vm_reading import nic_counters
 from pytest_nfv.vnfs.vm_settings import Machine
 from pytest_nfv.vnfs.vm_steps import LINKS, Step, not_ready, parted, space, steps
 
@@ -83,14 +84,20 @@ class Functions:
         where = space(pair) if len(self._functions) > 1 else ()
         return self._run([*where, *step.argv], stdin=step.stdin).stdout
 
-    def nic_counters(self, pair: int) -> tuple[NicCounters, ...]:
+    def counters(self, pair: int) -> tuple[VnicCounters, ...]:
         """Return the counters of a pair's two vNICs.
 
         Raises:
             DeploymentError: the guest is gone, or does not tell.
         """
         found = nic_counters(self._in(pair, _COUNTERS))
-        return tuple(found[f"nic{nic}"] for nic in range(min(NICS, len(self._machine.nics))))
+        nics = [found[f"nic{nic}"] for nic in range(NICS)]
+        return tuple(
+            VnicCounters(
+                nic.rx_frames, nic.tx_frames, {"guest drops": nic.rx_drops}, {"guest drops": nic.tx_drops}
+            )
+            for nic in nics
+        )
 
     def drops(self, pair: int) -> dict[str, int]:
         """Return the frames that a pair's function dropped, by reason; empty where there is none that drops.

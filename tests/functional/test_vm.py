@@ -31,6 +31,7 @@ from pytest_nfv.model.rules import Rule, RuleSet
 from pytest_nfv.rings.vhost_user import VhostUserPort
 from pytest_nfv.rings.vhost_user_backend import VhostUserBackendPort
 from pytest_nfv.vnfs import vm_image, vm_kvm, vm_modules, vm_qmp
+from pytest_nfv.vnfs.protocol import VnicCounters
 from pytest_nfv.vnfs.vm import VirtualMachine
 from pytest_nfv.vnfs.vm_kernel import Kernel
 from pytest_nfv.vnfs.vm_needs import guest_kernel
@@ -181,8 +182,8 @@ def test_a_guests_kernel_does_what_the_oracle_says(lab: Lab, made: Made, kernel:
     before = guest.cpu_times()
     assert agree(guest, host, L2Fwd(), [*others, *frames]) == 0
     assert 0 < guest.cpu_times().since(before, "vm0").busy <= 1
-    counters = guest.nic_counters()
-    assert [(nic.rx_frames, nic.tx_frames, nic.rx_drops, nic.tx_drops) for nic in counters] == [(53, 53, 0, 0)] * 2
+    none = {"guest drops": 0}
+    assert list(guest.counters()) == [VnicCounters(53, 53, none, none)] * 2
 
     guest.run(["ip", "link", "delete", "br0"])
     rules = (
@@ -274,7 +275,7 @@ def test_a_guest_forwards_between_vhost_user_ports(lab: Lab, made: Made, kernel:
         guest.forward(L2Fwd())
         passes(ports[0], ports[1], udp(0))
         passes(ports[1], ports[0], udp(1))
-        assert [nic.rx_frames for nic in guest.nic_counters()] == [8, 8]
+        assert [nic.rx_frames for nic in guest.counters()] == [8, 8]
     finally:
         guest.stop()
         for port in ports:
@@ -299,7 +300,7 @@ def test_a_guest_forwards_behind_ovs_with_dpdk(
         wait_for(lambda: len(switch.threads()) > 0 and connected(switch), "all ports of OVS connected")
         passes(ports[0], ports[1], udp(0))
         passes(ports[1], ports[0], udp(1))
-        assert [(nic.rx_frames, nic.tx_frames) for nic in guest.nic_counters()] == [(8, 8), (8, 8)]
+        assert [(nic.rx_frames, nic.tx_frames) for nic in guest.counters()] == [(8, 8), (8, 8)]
     finally:
         for port in ports:
             port.close()
@@ -340,6 +341,25 @@ def test_a_guest_forwards_behind_a_bridge(lab: Lab, made: Made, kernel: Kernel) 
         switch.stop()
 
 
+def test_dpdk_in_a_guest_does_what_the_oracle_says(
+    lab: Lab, made: Made, kernel: Kernel, needs: Callable[[str], None]
+) -> None:
+    needs("testpmd")
+    host = lab.namespace("dut")
+    machine = Machine((Tap("t0", NICS[0]), Tap("t1", NICS[1])), accelerator="tcg", engine="testpmd")
+    guest = made(machine, host=host)
+    guest.start([core()], kernel)
+    frames = [bytes(Ether(dst="ff:ff:ff:ff:ff:ff", src="02:00:00:00:00:bb") / ARP()).ljust(60, b"\0")]
+    frames += [b"\x33\x33\0\0\0\1\2\0\0\0\0\1\x86\xdd" + bytes(46), udp(0)[:14] + bytes(1486)]
+    frames += [udp(number) for number in range(50)]
+    assert agree(guest, host, L2Fwd(), frames) == 0
+    none = {"guest drops": 0}
+    assert list(guest.counters()) == [VnicCounters(53, 53, none, none)] * 2
+    guest.run(["sh", "-c", "kill -9 $(cat /tmp/testpmd.pid)"])
+    with pytest.raises(DeploymentError, match="vm0: testpmd has ended"):
+        guest.counters()
+
+
 def test_a_guest_has_several_vnics_queues_and_processors(lab: Lab, made: Made, kernel: Kernel) -> None:
     taps = tuple(Tap(f"t{number}", f"02:6e:66:00:00:{number:02x}", queues=2) for number in range(4))
     guest = made(Machine(taps, vcpus=2, memory_mib=512, accelerator="tcg"), host=lab.namespace("dut"))
@@ -372,7 +392,7 @@ def test_a_guest_has_a_function_and_a_processor_for_each_pair_of_vnics(
         out = [(one.nic, one.frame) for one in judged if not isinstance(one, Drop)]
         came = exchanged(host, both, len(out), [f"t{2 * pair + nic}" for nic in (0, 1)])
         assert sorted(came) == sorted(out)
-        assert [nic.rx_frames for nic in guest.nic_counters(pair)] == [20 + pair, 21 - pair]
+        assert [nic.rx_frames for nic in guest.counters(pair)] == [20 + pair, 21 - pair]
     assert guest.drops(0) == {"malformed or ttl": 1, "no_route": 0, "other": 0}
     assert guest.drops(1) == {"policy": 2 * 6, "malformed": 0}
     masks = {name.partition("-")[0]: mask for name, mask in threads(guest) if name.startswith("napi/nic")}
@@ -422,7 +442,7 @@ def test_qemu_that_dies_is_told_and_leaves_nothing(lab: Lab, made: Made, kernel:
     guest.forward(L2Fwd())
     os.kill(guest.processors()[0], signal.SIGKILL)
     with pytest.raises(DeploymentError, match="vm0: QEMU was ended by signal 9"):
-        guest.nic_counters()
+        guest.counters()
     with pytest.raises(DeploymentError, match="vm0: QEMU was ended by signal 9"):
         guest.check()
 

@@ -194,6 +194,12 @@ def test_frames_take_turns_with_pairs_of_vnics_of_a_virtual_machine(deploy: Depl
 
 
 @pytest.mark.parametrize("switch", ["linux-bridge", "ovs-dpdk"])
+def test_dpdk_in_a_virtual_machine(deploy: Deploy, switch: str) -> None:
+    traffic = deploy(PVP(switch, VNF(L2Fwd(), host="vm", engine="testpmd")))
+    check_every_hop(traffic.sustains(PacketRate(500.0), frame_size=64), 7)
+
+
+@pytest.mark.parametrize("switch", ["linux-bridge", "ovs-dpdk"])
 def test_a_virtual_machine_with_several_queues(deploy: Deploy, switch: str) -> None:
     traffic = deploy(PVP(switch, VNF(L2Fwd(), host="vm", queues=2, vcpus=2)))
     check_every_hop(traffic.sustains(PacketRate(500.0), frame_size=64, flows=64), 7)
