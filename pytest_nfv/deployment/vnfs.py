@@ -79,7 +79,7 @@ class Vnfs:
         Args:
             nics: how each vNIC is opened, as the switch said.
             generator: address of each generator port.
-            cores: of each VNF, by its number.
+            cores: of each VNF, by its place among those here.
             shared: whether others use those cores too.
             device_host: where the switch's own interfaces are.
 
@@ -87,18 +87,19 @@ class Vnfs:
             CapabilityMissing: something that it needs is not here.
             DeploymentError: one did not come up.
         """
+        first = self._chains.instances[0].vnf_number
         for number, vnf in self._vnfs.items():
-            mine = cores[number]
+            mine = cores[number - first]
             places = []
-            for one in self._chains.instances:
+            for place, one in enumerate(self._chains.instances):
                 if one.vnf_number == number:
                     node, function = self._nodes[one.number], self._chains.function(one, generator)
-                    own = tuple(nics[2 * one.number : 2 * one.number + 2])
+                    own = tuple(nics[2 * place : 2 * place + 2])
                     host = device_host if vnf.host == "vm" else self._hosted(one, vnf, node, mine)
                     places.append(Place(self._lab, one, function, node, host, own, mine, shared))
-            started = guest(places, vnf) if vnf.host == "vm" else (run(place, vnf) for place in places)
-            for place, made in zip(places, started, strict=True):
-                self._running[place.instance] = made
+            started = guest(places, vnf) if vnf.host == "vm" else (run(at, vnf) for at in places)
+            for at, made in zip(places, started, strict=True):
+                self._running[at.instance] = made
                 self._undo.callback(made.stop)
 
     def _hosted(self, one: Instance, vnf: VNF, node: NamespaceHost, cores: Sequence[int]) -> Host:
