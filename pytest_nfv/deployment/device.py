@@ -20,7 +20,8 @@ from pytest_nfv.hosts.polling import take_turns
 from pytest_nfv.hosts.protocol import Host
 from pytest_nfv.model.offer import PortSpec
 from pytest_nfv.model.topology import Topology
-from pytest_nfv.model.trial import CoreUse, ThreadUse
+from pytest_nfv.model.trial import CoreUse, GuestUse, ThreadUse
+from pytest_nfv.vnfs.vm_reading import CpuTimes
 from pytest_nfv.vswitches.protocol import PollCycles, PortCounters, VSwitchDriver, Wiring
 from pytest_nfv.vswitches.table import driver
 
@@ -70,12 +71,14 @@ class Spent:
     Attributes:
         before, after: the counters of its switch and VNFs.
         cores, threads: their processor time meanwhile.
+        guests: what its virtual machines did meanwhile, by their own account.
     """
 
     before: Counters
     after: Counters
     cores: tuple[CoreUse, ...]
     threads: tuple[ThreadUse, ...]
+    guests: tuple[GuestUse, ...] = ()
 
 
 class Device(Protocol):
@@ -233,6 +236,10 @@ class LocalDevice:
         """Return the cycles of those that poll and tell."""
         return self.switch.poll_cycles() | (self._vnfs.poll_cycles() if self._vnfs else {})
 
+    def _guests(self) -> dict[str, CpuTimes]:
+        """Return what the processors of each virtual machine did so far, by its own account."""
+        return self._vnfs.guests() if self._vnfs else {}
+
     def glance(self) -> None:
         """Nothing: what is gone here shows in the counters after the trial."""
 
@@ -268,14 +275,16 @@ class LocalDevice:
             },
         )
         self._before, self._cycles = self._counters_at_rest(), self.poll_cycles()
+        self._guests_before = self._guests()  # the last before the trial: to ask costs a guest time of its own
         self._accounts.start()
 
     def end(self) -> Spent:
         """Close them."""
         cores, threads = self._accounts.stop()
         self.check()
+        guests = tuple(now.since(self._guests_before[name], name) for name, now in self._guests().items())
         worked = _worked(threads, self.threads(), self._cycles, self.poll_cycles())
-        return Spent(self._before, self._counters_at_rest(), cores, worked)
+        return Spent(self._before, self._counters_at_rest(), cores, worked, guests)
 
     def close(self) -> None:
         """Take everything down; safe to call twice."""

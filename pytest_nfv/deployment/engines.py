@@ -13,13 +13,12 @@ from pytest_nfv.hosts.polling import place_below
 from pytest_nfv.hosts.protocol import Host
 from pytest_nfv.model.nf import Drop, Function
 from pytest_nfv.model.offer import PortSpec
-from pytest_nfv.model.vnf import VM_MEMORY_MIB, VNF
+from pytest_nfv.model.vnf import VNF
 from pytest_nfv.vnfs.kernel import KernelEngine
 from pytest_nfv.vnfs.numpy_engine import OVERRUNS_ARE_FRAMES, NumpyEngine
 from pytest_nfv.vnfs.protocol import EngineCounts, VnicCounters
 from pytest_nfv.vnfs.testpmd import TestpmdEngine
-from pytest_nfv.vnfs.vm import VirtualMachine
-from pytest_nfv.vnfs.vm_settings import Machine, Tap, VhostUser
+from pytest_nfv.vnfs.vm_reading import CpuTimes
 from pytest_nfv.vnfs.xdp import XdpEngine
 from pytest_nfv.vswitches.protocol import PollCycles
 
@@ -83,6 +82,10 @@ class Running(Protocol):
         """Return the cycles of threads that poll and tell."""
         ...
 
+    def guest(self) -> CpuTimes | None:
+        """Return what the processors of its guest did so far; None where it is no virtual machine."""
+        ...
+
     def check(self) -> None:
         """Raise where it is gone, with its last words."""
         ...
@@ -102,6 +105,9 @@ class _Quiet:
 
     def poll_cycles(self) -> dict[int, PollCycles]:
         return {}
+
+    def guest(self) -> CpuTimes | None:
+        return None
 
 
 class _Kernel(_Quiet):
@@ -211,51 +217,6 @@ class _Testpmd(_Quiet):
         self._engine.stop()
 
 
-class _Guest(_Quiet):
-    """A virtual machine, whose kernel does it."""
-
-    def __init__(self, place: Place) -> None:
-        vnf = place.instance.vnf
-        nics = tuple(_guest_nic(nic, vnf) for nic in place.nics)
-        machine = Machine(nics, vcpus=vnf.vcpus, memory_mib=vnf.memory_mib or VM_MEMORY_MIB, mtu=place.nics[0].mtu)
-        host = place.host if any(isinstance(nic, Tap) for nic in nics) else None
-        self._machine = VirtualMachine(place.lab, machine, name=place.instance.name, host=host)
-        self._machine.start(place.cores)
-        try:
-            self._machine.forward(place.function)
-        except BaseException:
-            self._machine.stop()
-            raise
-        self.notes = self._machine.notes
-
-    def counters(self) -> VnfCounters:
-        return VnfCounters(
-            tuple(
-                VnicCounters(
-                    nic.rx_frames, nic.tx_frames, {"guest drops": nic.rx_drops}, {"guest drops": nic.tx_drops}
-                )
-                for nic in self._machine.nic_counters()
-            ),
-            self._machine.drops(),
-        )
-
-    def threads(self) -> dict[int, str]:
-        return self._machine.threads()
-
-    def check(self) -> None:
-        self._machine.check()
-
-    def stop(self) -> None:
-        self._machine.stop()
-
-
-def _guest_nic(nic: PortSpec, vnf: VNF) -> Tap | VhostUser:
-    if nic.kind == "tap":
-        return Tap(nic.parameters["interface"], nic.address, vnf.queues)
-    role = "server" if nic.parameters["role"] == "server" else "client"
-    return VhostUser(nic.parameters["socket"], nic.address, "server" if role == "server" else "client", vnf.queues)
-
-
 _ENGINES: dict[str, Callable[[Place], Running]] = {
     "kernel": _Kernel,
     "numpy": _Numpy,
@@ -265,14 +226,14 @@ _ENGINES: dict[str, Callable[[Place], Running]] = {
 
 
 def run(place: Place, vnf: VNF) -> Running:
-    """Start a VNF's function at a place.
+    """Start a VNF's function at a place, which is no virtual machine: those are in `guests`.
 
     Raises:
         CapabilityMissing: something that it needs is not here.
         ConfigurationError: the engine has no such function.
         DeploymentError: it did not come up.
     """
-    return _Guest(place) if vnf.host == "vm" else _ENGINES[vnf.engine](place)
+    return _ENGINES[vnf.engine](place)
 
 
 def _napi(place: Place) -> tuple[dict[int, str], tuple[str, ...]]:

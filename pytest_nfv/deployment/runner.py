@@ -141,6 +141,7 @@ class TrialRunner:
             generator=report.health,
             invalid=reasons_invalid(whole, hops, stolen_s, maximum=self._load.maximum),
             disturbed=reasons_disturbed(cores, stolen_s),
+            guests=tuple(guest for one in spent for guest in one.guests),
         )
 
     def _offer(self, spec: TrialSpec) -> Offer:

@@ -211,6 +211,33 @@ class ThreadUse:
 
 
 @dataclass(frozen=True, slots=True)
+class GuestUse:
+    """What all of a guest's virtual processors did during a trial, as the guest's own kernel accounts it.
+
+    A guest knows no more than it is let: time in which the host ran others it may count as its own.
+
+    Attributes:
+        name: the VNF's, as in `hops` and `threads`: `vnf0`.
+        system_s: in its kernel, hard interrupts among it, softirqs not.
+        steal_s: time in which a virtual processor wanted to run, and the host said that it did not let it.
+    """
+
+    name: str
+    user_s: float
+    system_s: float
+    softirq_s: float
+    idle_s: float
+    steal_s: float = 0.0
+
+    @property
+    def busy(self) -> float:
+        """Share of its time, steal among it, that it worked (0 to 1); of no time, 0."""
+        busy_s = self.user_s + self.system_s + self.softirq_s
+        whole_s = busy_s + self.idle_s + self.steal_s
+        return busy_s / whole_s if whole_s else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class GeneratorHealth:
     """How well the generator did its own work.
 
@@ -242,6 +269,7 @@ class TrialResult:
         invalid: why nothing can be learnt from it; empty means valid.
         disturbed: what the machine took from the device meanwhile; does not make it invalid by itself.
         simulated: it comes from the simulated device.
+        guests: what virtual machines did by their own account, from just before the trial to just behind it.
     """
 
     spec: TrialSpec
@@ -257,6 +285,7 @@ class TrialResult:
     invalid: tuple[str, ...] = ()
     disturbed: tuple[str, ...] = ()
     simulated: bool = False
+    guests: tuple[GuestUse, ...] = ()
 
     @property
     def valid(self) -> bool:

@@ -15,7 +15,7 @@ FUNCTIONS: dict[str, tuple[type[Function], ...]] = {
     "xdp": (L2Fwd, L3Fwd),
 }
 """What each engine can do."""
-VM_ENGINES = ("kernel",)
+VM_ENGINES = ("kernel", "testpmd")
 """Those that are inside a guest."""
 ENGINES = (AUTO, *FUNCTIONS)
 HOSTS = ("namespace", "lxc", "vm")
@@ -34,7 +34,7 @@ class VNF:
             interfaces and it has the function, else numpy.
         host: where it runs: `namespace`, `lxc` (a container) or `vm`.
         vnics: how many, in pairs. More than two split the load: frames take turns with the pairs (S16's S3).
-        queues: queue pairs of each.
+        queues: queue pairs of each; of a VM at most its vCPUs.
         vcpus: virtual processors of a VM.
         memory_mib: MiB of memory; 0 sets no limit, and 1 GiB for a VM.
     """
@@ -73,8 +73,11 @@ class VNF:
                 f"VNF({self.function}, engine={self.engine!r}, host={self.host!r}): accepted: "
                 f"{', '.join(self.engines) or f'none in a guest; elsewhere {able}'}"
             )
-        if self.host == "vm" and self.vnics > 2:
-            raise ConfigurationError(f"VNF(vnics={self.vnics}, host='vm'): accepted: 2")
+        if self.host == "vm" and self.queues > self.vcpus:
+            raise ConfigurationError(
+                f"VNF(queues={self.queues}, host='vm', vcpus={self.vcpus}): accepted: up to {self.vcpus}: "
+                f"a guest's kernel uses no more queues than it has processors"
+            )
         if self.vcpus > 1 and self.host != "vm":
             raise ConfigurationError(f"VNF(vcpus={self.vcpus}, host={self.host!r}): accepted: 1, or host='vm'")
 

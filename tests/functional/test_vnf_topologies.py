@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -29,7 +30,10 @@ from pytest_nfv.model.topology import Topology, VSwitch
 from pytest_nfv.model.trial import TrialResult, TrialSpec
 from pytest_nfv.model.verdict import Verdict
 from pytest_nfv.model.vnf import FUNCTIONS, VNF
+from pytest_nfv.records import explain
+from pytest_nfv.records.measurement import Measurement
 from pytest_nfv.units import PacketRate
+from pytest_nfv.vnfs import vm_kvm
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -164,11 +168,56 @@ def test_in_a_container(deploy: Deploy, switch: str, engine: str) -> None:
 
 
 @pytest.mark.parametrize("switch", ["linux-bridge", "ovs-dpdk"])
-def test_in_a_virtual_machine(deploy: Deploy, switch: str) -> None:
+def test_in_a_virtual_machine(deploy: Deploy, lab: Lab, switch: str) -> None:
     traffic = deploy(PVP(switch, VNF(L3Fwd(10), host="vm")))
     gate = traffic.sustains(PacketRate(500.0), frame_size=64)
     check_every_hop(gate, 7)
-    assert any("vnf0 runs under TCG" in note for note in gate.subject.notes) or os.path.exists("/dev/kvm")
+    check_marked(gate, vm_kvm.kvm(lab.host, lab.directory))
+    (guest,) = gate.trials[-1].guests
+    assert guest.name == "vnf0"
+    assert 0 < guest.busy <= 1
+    whole_s = guest.user_s + guest.system_s + guest.softirq_s + guest.idle_s + guest.steal_s
+    wall_s = max(core.wall_s for core in gate.trials[-1].cores)
+    assert 0.5 * wall_s < whole_s < wall_s + 2.0, f"{guest} in a trial of {wall_s:.3f} s"
+
+
+@pytest.mark.parametrize("switch", ["linux-bridge", "ovs-dpdk"])
+def test_frames_take_turns_with_pairs_of_vnics_of_a_virtual_machine(deploy: Deploy, switch: str) -> None:
+    traffic = deploy(PVP(switch, VNF(L3Fwd(10), host="vm", vnics=4, vcpus=2)))
+    gate = traffic.sustains(PacketRate(500.0), frame_size=64)
+    trial = gate.trials[-1]
+    assert gate.ruling.verdict is Verdict.PASS, str(gate)
+    assert len(trial.flows) == 2  # a stream a pair
+    assert {hop.frames for hop in trial.hops} == {trial.sent}, [(hop.place, hop.frames) for hop in trial.hops]
+    assert trial.flows[0].received == trial.flows[1].received
+    assert [one.name for one in trial.guests] == ["vnf0"]
+    processors = [one.name for one in trial.threads if one.name.startswith("vnf0 CPU ")]
+    assert [name.split()[2][0] for name in processors] == ["0", "1"]
+
+
+@pytest.mark.parametrize("switch", ["linux-bridge", "ovs-dpdk"])
+def test_dpdk_in_a_virtual_machine(deploy: Deploy, switch: str) -> None:
+    traffic = deploy(PVP(switch, VNF(L2Fwd(), host="vm", engine="testpmd")))
+    check_every_hop(traffic.sustains(PacketRate(500.0), frame_size=64), 7)
+
+
+@pytest.mark.parametrize("switch", ["linux-bridge", "ovs-dpdk"])
+def test_a_virtual_machine_with_several_queues(deploy: Deploy, switch: str) -> None:
+    traffic = deploy(PVP(switch, VNF(L2Fwd(), host="vm", queues=2, vcpus=2)))
+    check_every_hop(traffic.sustains(PacketRate(500.0), frame_size=64, flows=64), 7)
+
+
+def check_marked(gate: Gate, why_no_kvm: str) -> None:
+    """Where KVM runs no guests, subject, text and record say that it was TCG, and why; else none of them does."""
+    mark = f"vnf0 runs under TCG: QEMU translates its instructions, as {why_no_kvm}"
+    kept = Measurement.of(json.loads(json.dumps(Measurement.from_result(gate).to_json())))
+    text = " ".join(word for line in explain.lines(kept) for word in line.split())
+    if why_no_kvm:
+        assert mark in gate.subject.notes
+        assert mark in kept.subject.notes
+        assert mark in text, text
+    else:
+        assert "TCG" not in f"{gate.subject.notes} {kept.subject.notes} {text}"
 
 
 def check_drops_are_frames(measured: Gate) -> None:

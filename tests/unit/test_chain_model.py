@@ -35,7 +35,7 @@ ANY = cast(Any, object())
         (lambda: VNF(L2Fwd(), memory_mib=cast(Any, 0.5)), "VNF(memory_mib=0.5): accepted: 0 to "),
         (
             lambda: VNF(L2Fwd(), engine="numpy", host="vm"),
-            "VNF(L2Fwd, engine='numpy', host='vm'): accepted: kernel",
+            "VNF(L2Fwd, engine='numpy', host='vm'): accepted: kernel, testpmd",
         ),
         (
             lambda: VNF(Firewall(10), engine="testpmd"),
@@ -49,6 +49,7 @@ ANY = cast(Any, object())
         ),
         (lambda: VNF(Own("a:b"), engine="kernel"), "VNF(a:b, engine='kernel', host='namespace'): accepted: numpy"),
         (lambda: VNF(Signature(), host="vm"), "host='vm'): accepted: none in a guest; elsewhere numpy"),
+        (lambda: VNF(L2Fwd(), queues=2, host="vm"), "VNF(queues=2, host='vm', vcpus=1): accepted: up to 1"),
         (lambda: VNF(L2Fwd(), vcpus=2), "VNF(vcpus=2, host='namespace'): accepted: 1, or host='vm'"),
         (lambda: Chain("ovs", []), f"Chain of 0 VNFs: accepted: 1 to {CHAIN_MAX}"),
         (lambda: Chain("ovs", [ONE] * (CHAIN_MAX + 1)), f"Chain of {CHAIN_MAX + 1} VNFs"),
