@@ -147,10 +147,9 @@ def test_the_main_job_on_a_lab(lab: SshLab, pytester: pytest.Pytester, monkeypat
 def test_a_plan_asks_no_host(tmp_path: Path, pytester: pytest.Pytester) -> None:
     (tmp_path / "lab.toml").write_text(testbed_file({"a": 0, "b": 0, "gen": 1}, IN_A_ROW))
     pytester.makepyfile(test_rig=SUITE)
-    found = pytester.runpytest_subprocess(
-        f"--nfv-testbed={tmp_path / 'lab.toml'}", "--nfv-host=dut1", "--nfv-plan"
-    )
-    found.assert_outcomes(passed=2)
+    where = [f"--nfv-testbed={tmp_path / 'lab.toml'}", "--nfv-host=dut1", "--nfv-vswitch=linux-bridge"]
+    found = pytester.runpytest_subprocess(*where, "--nfv-plan")
+    assert found.ret == 0
     found.stdout.fnmatch_lines(
         [
             "*device P2P(linux-bridge, both ways) on a, core 0, ports eth1 (eth1), eth2 (eth2)",
