@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 
 from pytest_nfv.deployment.deploy import Deployment
+from pytest_nfv.deployment.labs import RigLabs
 from pytest_nfv.deployment.limits import Limits, cache_file
 from pytest_nfv.deployment.observer import Observer
-from pytest_nfv.deployment.plan import place
+from pytest_nfv.deployment.plan import Placement, place
+from pytest_nfv.deployment.rig_plan import place_on_rig
 from pytest_nfv.deployment.system import DeployedSystem, SimulatedSystem, System
 from pytest_nfv.errors import CapabilityMissing, DeploymentError
 from pytest_nfv.hosts.facts import read_facts
+from pytest_nfv.hosts.hold import Hold
 from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.local import LocalHost
 from pytest_nfv.hosts.protocol import Host
@@ -29,24 +34,36 @@ class Bench:
     away, and the next test gets a new one.
     """
 
-    def __init__(self, testbed: Testbed, run_id: str, observer: Observer) -> None:
+    def __init__(
+        self, testbed: Testbed, run_id: str, observer: Observer, hold: Hold, ssh_config: Path | None = None
+    ) -> None:
+        """Own nothing yet; `hold` waits for the locks of the testbed's hosts."""
         self.testbed = testbed
         self._run_id = run_id
+        self._hold = hold
+        self._held = False
         self._observer = observer
         self._host = LocalHost(run_id)
         self._limits = Limits(cache_file())
         self._lab: Lab | None = None
+        self._labs = RigLabs(testbed.rig, ssh_config) if testbed.rig else None
         self._current: Deployment | None = None
         self._broken = ""
         self._failed: dict[Topology, str] = {}
         self._allowed = os.sched_getaffinity(0)
 
     def hosts(self) -> Mapping[str, Host]:
-        """Return the hosts by role."""
+        """Return the hosts by role, and those of a rig by name too."""
+        if self._labs is not None:
+            named, rig = self._labs.hosts(), self._labs.rig
+            return {**named, "device": named[rig.devices[0]], "generator": named[rig.generator]}
         return {"device": self._host, "generator": self._host}
 
     def environment(self) -> dict[str, object]:
         """Return the facts that every figure from here depends on, for the record."""
+        if self._labs is not None:
+            facts = {name: self._labs.facts(name).to_json() for name in self._labs.hosts()}
+            return {"testbed": self.testbed.to_json(), "host": facts[self._labs.rig.devices[0]], "hosts": facts}
         return {"testbed": self.testbed.to_json(), "host": read_facts(self._host).to_json()}
 
     def system(self, topology: Topology) -> System:
@@ -62,20 +79,26 @@ class Bench:
             raise DeploymentError(f"testbed {self.testbed.name} broke earlier: {self._broken}")
         if topology in self._failed:
             raise DeploymentError(f"{topology} did not come up before: {self._failed[topology]}")
-        placement = place(topology, self.testbed, sorted(self._allowed))
+        placement = self._place(topology)
         if self._current is not None and (self._current.placement != placement or self._current.broken):
             self._take_down()
         if self._current is None:
             self._observer.deploying(str(topology))
-            self._keep_off(placement.device_cores)
+            if self._labs is None or self._labs.is_here(placement.hosts[0]):
+                self._keep_off(placement.device_cores)
             try:
-                self._current = Deployment(placement, self._the_lab())
+                self._current = Deployment(placement, self._held_rig() or self._the_lab())
             except CapabilityMissing:
                 raise
             except DeploymentError as error:
                 self._failed[topology] = str(error)
                 raise
         return DeployedSystem(self._current, self._limits)
+
+    def _place(self, topology: Topology) -> Placement:
+        if self._labs is not None:
+            return place_on_rig(topology, self.testbed, self._labs.cores())
+        return place(topology, self.testbed, sorted(self._allowed))
 
     def _keep_off(self, cores: Sequence[int]) -> None:
         """Keep pytest, and all that it starts from now on, off the device's cores until `close`.
@@ -89,9 +112,29 @@ class Bench:
 
     def _the_lab(self) -> Lab:
         if self._lab is None:
-            reap()
-            self._lab = Lab(self._host, self._run_id)
+            with ExitStack() as undo:
+                lab = Lab(self._host, self._run_id)
+                undo.callback(lab.close)
+                self._take({self._host.name: lab})
+                reap()  # by now, whoever was waited for may have been killed
+                undo.pop_all()
+            self._lab = lab
         return self._lab
+
+    def _held_rig(self) -> RigLabs | None:
+        """Return the rig, all of its hosts held; None where there is none."""
+        if self._labs is not None and not self._held:
+            self._take({name: self._labs.lab(name) for name in self._labs.hosts()})
+        return self._labs
+
+    def _take(self, labs: Mapping[str, Lab]) -> None:
+        """Wait until no other run measures on these hosts; in vain once is in vain for the rest of the run."""
+        try:
+            self._hold(labs)
+        except DeploymentError as error:
+            self._broken = str(error)
+            raise
+        self._held = True
 
     def _take_down(self) -> None:
         current, self._current = self._current, None
@@ -111,3 +154,5 @@ class Bench:
             os.sched_setaffinity(0, self._allowed)
             if lab is not None:
                 lab.close()
+            if self._labs is not None:
+                self._labs.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from shutil import which
 
 from pytest_nfv.deployment import vnf_capabilities as vnfs
 from pytest_nfv.deployment.cores import CAPABILITY as CORES
@@ -11,6 +12,7 @@ from pytest_nfv.errors import CapabilityMissing
 from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.local import LocalHost
 from pytest_nfv.hosts.run_id import new_run_id
+from pytest_nfv.hosts.userns import privileged
 from pytest_nfv.model.chain import PVP
 from pytest_nfv.model.nf import L2Fwd
 from pytest_nfv.model.testbed import Testbed, built_in
@@ -22,6 +24,7 @@ _MACHINE = {
     "netns": "network namespaces for this user, as root or inside a user namespace",
     "rootless": "network namespaces inside a user namespace",
     "two-cores": "a core for the device and one for the generator",
+    "sshd": "a second host, as a namespace with an OpenSSH server, for this project's own tests",
     CORES: "a core for each VNF beside the switch's and the generator's, where a placement asks for that",
 }
 
@@ -49,6 +52,8 @@ def probe(name: str) -> str:
         placed = P2P(switch) if name == "two-cores" else PVP(switch, VNF(L2Fwd()), placement="spread")
         place(placed, built_in()["local"], cores)
         return f"{len(cores)} cores"
+    if name == "sshd":
+        return _sshd()
     _ = _MACHINE[name]
     lab = Lab(LocalHost(), new_run_id(), rootless=True if name == "rootless" else None)
     try:
@@ -56,6 +61,15 @@ def probe(name: str) -> str:
         return "in a user namespace" if lab.rootless else "as root"
     finally:
         lab.close()
+
+
+def _sshd() -> str:
+    place = which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
+    if place is None:
+        raise CapabilityMissing("sshd", "no OpenSSH server", "apt-get install openssh-server")
+    if not privileged():
+        raise CapabilityMissing("sshd", "a host of its own takes mount and network namespaces", "run as root")
+    return place
 
 
 def switches(testbed: Testbed) -> list[tuple[str, str, str]]:

@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from pytest_nfv.deployment.choice import check_engines
 from pytest_nfv.deployment.cores import Cores, sockets_of, spread
 from pytest_nfv.errors import CapabilityMissing, ConfigurationError
+from pytest_nfv.model.machine import NicPort
 from pytest_nfv.model.testbed import Testbed
 from pytest_nfv.model.topology import SocketPair, Topology
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """One host's part of a topology, on a testbed of several hosts.
+
+    Attributes:
+        host: its name; topology: what stands there.
+        cores: where switch and VNFs run on it.
+        ports: of its network cards, in the order of the switch's ports.
+        stations: MAC address of what is behind each.
+        first_vnf: number of its first VNF in the whole.
+    """
+
+    host: str
+    topology: Topology
+    cores: Cores
+    ports: tuple[NicPort, ...]
+    stations: tuple[str, ...]
+    first_vnf: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +41,8 @@ class Placement:
         cores: where switch and VNFs run; generator_core: where the generator spins.
         receiver_core: where its receiving half does, if that is a process of its own; None: one process does both.
         notes: what every figure from this placement must say beside itself.
+        splits: of a testbed with a rig, each host's part; `cores` is the first one's then.
+        far: the generator's ports there, in order.
     """
 
     testbed: Testbed
@@ -27,6 +51,18 @@ class Placement:
     generator_core: int
     notes: tuple[str, ...] = ()
     receiver_core: int | None = None
+    splits: tuple[Split, ...] = ()
+    far: tuple[NicPort, ...] = ()
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Names of the devices' hosts; empty on a testbed that is this machine."""
+        return tuple(split.host for split in self.splits)
+
+    @property
+    def generator_host(self) -> str:
+        """Name of the generator's host; empty on a testbed that is this machine."""
+        return self.testbed.rig.generator if self.testbed.rig is not None else ""
 
     @property
     def device_cores(self) -> tuple[int, ...]:
@@ -40,6 +76,8 @@ class Placement:
         first = f"{self.topology} on testbed {self.testbed.name}, line rate {self.testbed.link}"
         if isinstance(self.topology, SocketPair):
             return [first, *(f"  {note}" for note in self.notes)]
+        if self.splits:
+            return [first, *self._rig_lines(), *(f"  note: {note}" for note in self.notes)]
         return [
             first,
             f"  device {self.topology.vswitch} on core {cores}; generator on core {self._generator_cores}; "
@@ -48,10 +86,25 @@ class Placement:
             *(f"  note: {note}" for note in self.notes),
         ]
 
+    def _rig_lines(self) -> Iterator[str]:
+        for split in self.splits:
+            ports = ", ".join(map(str, split.ports))
+            yield (
+                f"  device {split.topology} on {split.host}, core {', '.join(map(str, split.cores.switch))}, "
+                f"ports {ports}"
+            )
+            for number, (vnf, cores) in enumerate(
+                zip((one for lane in split.topology.lanes for one in lane), split.cores.vnfs, strict=True)
+            ):
+                on = ", ".join(map(str, dict.fromkeys(cores)))
+                yield f"    vnf{split.first_vnf + number} {vnf} on core {on}"
+        ports = ", ".join(map(str, self.far))
+        yield f"  generator on {self.generator_host}, core {self._generator_cores}, ports {ports}"
+
     def _vnf_lines(self) -> list[str]:
         vnfs = [vnf for lane in self.topology.lanes for vnf in lane]
         return [
-            f"  vnf{number} {vnf} on core {', '.join(map(str, cores))}"
+            f"  vnf{number} {vnf} on core {', '.join(map(str, dict.fromkeys(cores)))}"
             for number, (vnf, cores) in enumerate(zip(vnfs, self.cores.vnfs, strict=True))
         ]
 
@@ -74,10 +127,11 @@ def place(
         sockets: of each core; asked of the kernel where not given.
 
     Raises:
-        ConfigurationError: the testbed names a core that does not exist here.
+        ConfigurationError: the testbed names a core that does not exist here; or no engine does what a VNF is to.
         CapabilityMissing: fewer than two cores: device and generator would measure each other; or too few for the
             placement that the topology asks for.
     """
+    check_engines(topology)
     allowed = sorted(allowed_cores)
     for key, cores in (("device_cores", testbed.device_cores), ("generator_cores", testbed.generator_cores)):
         for core in cores:
@@ -100,13 +154,18 @@ def place(
         notes = (f"sender and {topology.vswitch} share core {generator}; receiver polls on core {device[0]}",)
     spent = spread(topology, device, sockets or sockets_of(device), oversubscribe=testbed.oversubscribe)
     return Placement(
-        testbed, topology, spent, generator, (*notes, *spent.notes), _receiver_core(topology, testbed)
+        testbed,
+        topology,
+        spent,
+        generator,
+        (*notes, *spent.notes),
+        None if isinstance(topology, SocketPair) else receiver_core(topology, testbed.generator_cores),
     )
 
 
-def _receiver_core(topology: Topology, testbed: Testbed) -> int | None:
+def receiver_core(topology: Topology, generator_cores: Sequence[int]) -> int | None:
     """Return the core of a receiving half: with two generator cores, where no port both sends and receives."""
     sends, receives = ({getattr(way, end) for way in topology.directions} for end in ("tx", "rx"))
-    if isinstance(topology, SocketPair) or len(testbed.generator_cores) < 2 or sends & receives:
+    if len(generator_cores) < 2 or sends & receives:
         return None
-    return testbed.generator_cores[1]
+    return generator_cores[1]

@@ -33,6 +33,19 @@ def set_offload(interface: str, offload: str, on: bool) -> None:
         raise DeploymentError(f"{interface} did not take {offload} {state}; its other offloads hold it")
 
 
+def get_offload(interface: str, offload: str) -> bool:
+    """Return whether `tso`, `gso` or `gro` of an interface of the calling thread's network namespace is on.
+
+    Raises:
+        DeploymentError: the interface does not tell.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        try:
+            return bool(_value(any_socket, interface, _COMMANDS[offload][0], 0))
+        except OSError as error:
+            raise DeploymentError(f"cannot read {offload} of {interface}: {error.strerror}") from error
+
+
 def _value(any_socket: socket.socket, interface: str, command: int, value: int) -> int:
     buffer = ctypes.create_string_buffer(struct.pack("=II", command, value), 8)
     request = struct.pack("16sP", os.fsencode(interface), ctypes.addressof(buffer)).ljust(40, b"\0")

@@ -16,6 +16,9 @@ from pytest_nfv.hosts.netns import NAMED, remove_name
 from pytest_nfv.hosts.run_id import RUN_VARIABLE, namespace_prefix
 
 END_DEADLINE_S = 2.0
+_OWNERS = frozenset((b"pytest_nfv.hosts.agent", b"pytest_nfv.deployment.far"))
+ADOPTED = "adopted.json"
+"""Journal of the host's interfaces that a run took (`adopted.py`), in the run's directory."""
 
 
 def processes_of(run_id: str, proc: Path = Path("/proc")) -> list[int]:
@@ -33,6 +36,18 @@ def _carries(entry: Path, wanted: bytes) -> bool:
         return wanted in (entry / "environ").read_bytes().split(b"\0")
     except OSError:
         return False  # ended meanwhile, or another user's
+
+
+def owners_of(run_id: str, proc: Path = Path("/proc")) -> list[int]:
+    """Return the processes that put a run back when asked to end: its agent, and who holds a far device."""
+    found = []
+    for entry in proc.iterdir():
+        with suppress(OSError):  # ended meanwhile
+            if entry.name.isdecimal():
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+                if _OWNERS.intersection(words) and b"--run" in words[:-1]:
+                    found += [int(entry.name)] if words[words.index(b"--run") + 1] == run_id.encode() else []
+    return found
 
 
 def kill_processes(run_id: str, spare: Collection[int] = ()) -> list[str]:
@@ -64,6 +79,19 @@ def kill_processes(run_id: str, spare: Collection[int] = ()) -> list[str]:
 def namespaces_of(run_id: str, directory: Path = NAMED) -> list[Path]:
     """Return the named network namespaces of the run."""
     return sorted(directory.glob(f"{namespace_prefix(run_id)}*"))
+
+
+def give_back_interfaces(directory: Path) -> list[str]:
+    """Give back the host's interfaces that the run of this directory took; return them, a phrase each.
+
+    Raises:
+        DeploymentError: the kernel keeps one. OSError: not permitted.
+    """
+    if not (directory / ADOPTED).exists():
+        return []
+    from pytest_nfv.hosts import adopted  # with it comes netlink, which costs more than all else here
+
+    return adopted.give_back(directory)
 
 
 def remove_namespaces(run_id: str, directory: Path = NAMED) -> list[str]:

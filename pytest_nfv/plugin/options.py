@@ -47,8 +47,16 @@ class Option:
 
 
 OPTIONS = (
-    Option("host", "NAME", "local", "testbed to run on; `local`, `sim`, or one of --nfv-testbed's", "list"),
-    Option("testbed", "FILE", "", "TOML file that declares more testbeds"),
+    Option(
+        "host",
+        "NAME[,tag:TAG]",
+        "local",
+        "testbeds to run on, one after the other: `local`, `sim`, one of --nfv-testbed's, or all that have a host "
+        "with a tag",
+        "list",
+    ),
+    Option("testbed", "FILE", "", "TOML file that declares more testbeds (docs/testbeds.md)"),
+    Option("ssh-config", "FILE", "", "read instead of ~/.ssh/config for hosts by SSH, as with ssh -F"),
     Option("vswitch", "NAME[,NAME]", "", "switches to test; default: those that the testbed lists", "list"),
     Option(
         "vnf-host",
@@ -85,6 +93,12 @@ OPTIONS = (
     ),
     Option(
         "oversubscribe", "", "", "let VNFs share cores where a topology's placement takes more; marked so", "flag"
+    ),
+    Option(
+        "lock-timeout",
+        "DURATION",
+        "10min",
+        "how long to wait for a host that another run holds, before the test is an error; 0s does not wait",
     ),
     Option("require", "CAPABILITY[,..]", "", "capabilities whose absence is an error, not a skip", "list"),
     Option("plan", "", "", "print what would be deployed, how many trials and how long; touch nothing", "flag"),

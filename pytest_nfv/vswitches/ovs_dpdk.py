@@ -20,8 +20,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
+from pytest_nfv.dpdk.uplinks import DpdkUplinks
 from pytest_nfv.errors import CapabilityMissing, DeploymentError
-from pytest_nfv.hosts.lab import Lab
+from pytest_nfv.hosts.lab import Lab, LinkState
 from pytest_nfv.hosts.namespace import NamespaceHost
 from pytest_nfv.hosts.polling import may_prefer, prefer, prefer_session
 from pytest_nfv.hosts.protocol import Host
@@ -31,10 +32,10 @@ from pytest_nfv.vswitches.ovs_counters import PortStats
 from pytest_nfv.vswitches.ovs_daemons import BRIDGE, Daemons
 from pytest_nfv.vswitches.ovs_rules import flow_rules, openflow_port, segment_tag
 from pytest_nfv.vswitches.ovs_settings import DatapathSettings, VhostSettings, refuse_unknown
-from pytest_nfv.vswitches.protocol import ALONE, PollCycles, PortCounters, Wiring
+from pytest_nfv.vswitches.protocol import ALONE, WIRE_OR_CARD, PollCycles, PortCounters, Wiring
 
 PACKAGE = "openvswitch-switch-dpdk"
-_RINGS_MIB = 48  # of the generator for each queue pair, so that its rings lie on huge pages too
+_RINGS_MIB = 48  # of generator and VNFs for each queue pair, so that their rings lie on huge pages too
 _GENERATOR_MAC = "02:6e:00:00:00"
 
 
@@ -46,7 +47,6 @@ class OvsDpdk:
     """
 
     name: ClassVar[str] = "ovs-dpdk"
-    joins: ClassVar[str] = "vhost_user"
 
     def __init__(self, lab: Lab, settings: Mapping[str, str]) -> None:
         """Make a driver; nothing is deployed yet.
@@ -63,8 +63,14 @@ class OvsDpdk:
         self._ports = 0
         self._wiring = ALONE
         self._pairs: dict[int, int] = {}
+        self._uplinks: DpdkUplinks | None = None
         self._polled: set[int] = set()  # ports that frames have come in at; of a VNF's, that are connected
         self.notes: tuple[str, ...] = ()
+
+    @classmethod
+    def joins(cls, settings: Mapping[str, str]) -> str:
+        """`vhost_user`, whatever the settings."""
+        return "vhost_user"
 
     @classmethod
     def probe(cls, host: Host) -> str:
@@ -101,12 +107,12 @@ class OvsDpdk:
         if self._vhost.vhost == "server":
             self._pairs = wiring.pairs(len(stations), f"{self.name}, vhost=server")
         self._wiring = wiring
+        queues = [self._vhost.queues] * ports + [max(self._vhost.queues, vnic.queues) for vnic in wiring.vnics]
         try:
-            self._start(len(stations), mtu, cores, rules)
+            self._start(queues, mtu, cores, rules)
         except BaseException:
             self.stop()
             raise
-        queues = [self._vhost.queues] * ports + [max(self._vhost.queues, vnic.queues) for vnic in wiring.vnics]
         return tuple(
             PortSpec(
                 "vhost_user",
@@ -117,24 +123,27 @@ class OvsDpdk:
             for port, station in enumerate(stations)
         )
 
-    def _start(self, ports: int, mtu: int, cores: Sequence[int], rules: Sequence[str]) -> None:
+    def _start(self, queues: Sequence[int], mtu: int, cores: Sequence[int], rules: Sequence[str]) -> None:
         host = self._lab.host
         program, _ = ovs_programs.find(host, self.name, ovs_programs.WITH_DPDK, dpdk=True, package=PACKAGE)
-        memory, notes = self._memory(ports, mtu)
         self._device = device = self._lab.namespace("dut")
+        if self._wiring.uplinks:
+            self._uplinks = DpdkUplinks(self._lab, device, self._wiring.uplinks, mtu)
+        memory, notes = self._memory(queues, mtu)
         self._daemons = daemons = Daemons(self.name, self._lab, device, cores)
-        self._ports = ports
+        self._ports = len(queues)
         daemons.set_options(
             self._datapath.config()
             | memory
             | {"dpdk-init": "true", "pmd-cpu-mask": hex(sum(1 << core for core in set(cores)))}
         )
-        daemons.start_switch(program, self._bridge(ports, mtu, cores), rules)
+        daemons.start_switch(program, self._bridge(queues, mtu, cores), rules)
         prefer_session(daemons.pid("ovs-vswitchd"))
         refused = may_prefer(self._polling())
-        self.notes = (*device.notes, *notes, *refused)
+        cards = (*self._uplinks.notes, *self._uplinks.pin(cores)) if self._uplinks else ()
+        self.notes = (*device.notes, *notes, *cards, *refused)
 
-    def _memory(self, ports: int, mtu: int) -> tuple[dict[str, str], list[str]]:
+    def _memory(self, queues: Sequence[int], mtu: int) -> tuple[dict[str, str], list[str]]:
         """Return DPDK's memory as `other_config` keys, and notes.
 
         Each port has buffers of its own, exactly as many as OVS wants: of the shared ones it tries to get 262,144
@@ -142,10 +151,12 @@ class OvsDpdk:
         OVS itself adds `--in-memory`, which leaves no files behind, unless `--legacy-mem` is there, which DPDK
         wants with `--no-huge`.
         """
-        common = f"--no-pci --no-telemetry --iova-mode=va --file-prefix={self._lab.run_id}"
-        size = _memory_mib(ports, mtu, self._vhost.queues)
+        cards = self._uplinks.pci if self._uplinks else ()
+        probed = " ".join(f"-a {card}" for card in cards) or "--no-pci"
+        common = f"{probed} --no-telemetry --iova-mode=va --file-prefix={self._lab.run_id}"
+        size = _memory_mib(queues, mtu)
         config = {"per-port-memory": "true", "dpdk-extra": common}
-        enough, _ = self._lab.huge_pages(size + _RINGS_MIB * ports * self._vhost.queues)
+        enough, _ = self._lab.huge_pages(size + _RINGS_MIB * sum(queues))
         why = ""
         if not enough:
             enough, why = self._lab.huge_pages(size)
@@ -156,19 +167,28 @@ class OvsDpdk:
         plain = {"dpdk-extra": f"{common} --no-huge --legacy-mem -m {size}"}
         return config | plain, [f"no huge pages for DPDK: {why}"]
 
-    def _bridge(self, ports: int, mtu: int, cores: Sequence[int]) -> list[str]:
+    def _bridge(self, queues: Sequence[int], mtu: int, cores: Sequence[int]) -> list[str]:
+        """Return the words that add a port for each of `queues`, how many it has.
+
+        A polling thread sends by a queue of its own; to a VNF of several, each 5-tuple has one (`tx-steering`).
+        """
         words: list[str] = []
-        for port in range(ports):
+        first_vnic = len(queues) - len(self._wiring.vnics)
+        for port in range(len(queues)):
             name = self._port(port)
             words += ["--", "add-port", BRIDGE, name, *segment_tag(self._datapath.rules, self._wiring, port)]
             words += ["--", "set", "interface", name]
             words += [f"ofport_request={openflow_port(port)}", f"mtu_request={mtu}"]
-            if self._vhost.vhost == "client":
+            if self._uplinks and port < len(self._uplinks.devices):
+                words += ["type=dpdk", f'options:dpdk-devargs="{self._uplinks.devices[port]}"']
+            elif self._vhost.vhost == "client":
                 words += ["type=dpdkvhostuserclient", f'options:vhost-server-path="{self._socket(port)}"']
             else:
                 words += ["type=dpdkvhostuser"]  # its socket is called as the port, in OVS_RUNDIR
-            if placed := self._vhost.placed(port, cores):
+            if placed := self._vhost.placed(port, cores, queues):
                 words += [f'other_config:pmd-rxq-affinity="{placed}"']
+            if port >= first_vnic and queues[port] > self._vhost.queues:
+                words += ["other_config:tx-steering=hash"]
         return words
 
     def _port(self, port: int) -> str:
@@ -215,6 +235,7 @@ class OvsDpdk:
     def counters(self) -> tuple[PortCounters, ...]:
         """Read every port. A frame that found OVS's ring full was refused: only the generator knows of it."""
         found = self._stats()
+        links = self._uplinks.links() if self._uplinks else {}
         counters = []
         for port in range(self._ports):
             name, stats = self._port(port), found.get(port)
@@ -226,16 +247,22 @@ class OvsDpdk:
                     name=name,
                     rx_frames=stats.rx,
                     tx_frames=stats.tx,
-                    rx_drops=stats.drops("rx"),
+                    rx_drops=stats.drops("rx") | self._card_drops(port, links),
                     tx_drops=stats.drops("tx"),
-                    refused_as="vhost ring full",
+                    refused_as="" if port < len(self._wiring.uplinks) else "vhost ring full",
+                    unseen_as=WIRE_OR_CARD if port < len(self._wiring.uplinks) else "",
                 )
             )
         return tuple(counters)
 
+    def _card_drops(self, port: int, links: Mapping[str, LinkState]) -> dict[str, int]:
+        if self._uplinks is None or port >= len(self._uplinks.devices):
+            return {}
+        return self._uplinks.drops(port, links)
+
     def threads(self) -> dict[int, str]:
-        """Return every thread of OVS: all are on the device's cores."""
-        return self._started().threads()
+        """Return every thread of OVS, all on the device's cores, and those that take in what comes to cards."""
+        return self._started().threads() | (self._uplinks.threads() if self._uplinks else {})
 
     def _polling(self) -> dict[int, str]:
         return {tid: name for tid, name in self.threads().items() if name.startswith("pmd-c")}
@@ -266,6 +293,7 @@ class OvsDpdk:
         """End the daemons and remove all that is theirs; safe to call twice."""
         daemons, self._daemons = self._daemons, None
         device, self._device = self._device, None
+        self._uplinks = None
         self._polled.clear()
         if daemons is not None:
             daemons.stop()
@@ -279,14 +307,13 @@ def _by_rules(port: int, other: int, stats: PortStats, came: Mapping[str, int]) 
     return replace(stats, connected=True, rx=came.get(str(openflow_port(port)), 0), tx=max(0, there - dropped))
 
 
-def _memory_mib(ports: int, mtu: int, queues: int) -> int:
+def _memory_mib(queues: Sequence[int], mtu: int) -> int:
     """Return what DPDK needs: 16,384 buffers a port and those that its queues can hold, and 64 MiB for the rest.
 
     A buffer holds a frame and DPDK's headroom, in steps of 1 kB, and some 1 kB of OVS's own account of it.
     """
-    buffers = 16_384 + queues * (2048 + 2048 + 32)
     octets = -(-(mtu + 22 + 128) // 1024) * 1024 + 1024
-    return 64 + ports * (buffers * octets // (1 << 20) + 1)
+    return 64 + sum((16_384 + one * (2048 + 2048 + 32)) * octets // (1 << 20) + 1 for one in queues)
 
 
 def _free_mib() -> int:

@@ -233,8 +233,8 @@ def test_no_namespaces_is_a_skip_with_the_remedy(suite: Suite) -> None:
 def test_xdist_workers_do_not_share_a_testbed(suite: Suite) -> None:
     suite.write(SUITE)
     status, text = suite.run("-n", "2", "-p", "xdist")
-    assert status == 1, text
-    assert "workers would measure on it at the same time" in text
+    assert status == pytest.ExitCode.USAGE_ERROR, text
+    assert "workers would measure on the same host at once" in text
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small file system")

@@ -181,7 +181,7 @@ def test_a_stalled_generator_and_full_receive_rings_are_named(samples: Samples) 
     trial = replace(trial, generator=GeneratorHealth(0.012, 0.002, 77, 1.0, 5))
     text = unwrapped(samples.gate(Verdict.INVALID, (trial,)))
     assert "stood still for up to 12 ms where buffers hide 2 ms; it was pushed off its core 5 times" in text
-    assert "receive rings had no room for 77 frames" in text
+    assert "receive rings had no room 77 times" in text
 
 
 def test_a_search_says_what_limited_it(samples: Samples) -> None:

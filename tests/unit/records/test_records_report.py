@@ -89,6 +89,14 @@ def test_summary_has_a_row_for_each_measurement(samples: Samples) -> None:
     assert max(map(len, lines)) <= WIDTH
 
 
+def test_summary_of_more_notes_than_a_line_has_room_for(samples: Samples) -> None:
+    spoken = samples.gate(Verdict.PASS, samples.passed().trials, notes=tuple(f"note {n}" for n in range(30)))
+    lines = summary.lines([("t.py::test_x", spoken), ("t.py::test_y", samples.passed())])
+    assert "t.py::test_y" in lines
+    assert "".join(lines[2 : lines.index("t.py::test_y")]).replace(" ", "").endswith("(29)(30)")
+    assert max(map(len, lines)) <= WIDTH
+
+
 def test_summary_marks_what_is_simulated(samples: Samples) -> None:
     assert "  (1) simulated" in summary.lines([("t.py::test_x", samples.simulated())])
 
