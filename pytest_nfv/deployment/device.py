@@ -302,7 +302,8 @@ def _worked(
     for tid, now in after.items():
         then = before.get(tid)
         if then is not None and now.total > then.total:
-            spent[names[tid]] = PollCycles(now.busy - then.busy, now.total - then.total, now.counted)
+            held_ns = None if now.held_ns is None else now.held_ns - (then.held_ns or 0)
+            spent[names[tid]] = PollCycles(now.busy - then.busy, now.total - then.total, now.counted, held_ns)
     return tuple(
         _with_frames(one, spent[one.name]) if one.role == "device" and one.name in spent else one
         for one in threads
@@ -314,4 +315,5 @@ def _with_frames(thread: ThreadUse, spent: PollCycles) -> ThreadUse:
         thread,
         worked_s=thread.cpu_s * spent.busy / spent.total,
         worked_cycles=spent.busy if spent.counted else None,
+        held_s=None if spent.held_ns is None else spent.held_ns / 1e9,
     )

@@ -185,7 +185,8 @@ class _Numpy(_Quiet):
     def poll_cycles(self) -> dict[int, PollCycles]:
         told = self._engine.counters()
         threads = self._engine.threads()
-        return {max(threads): PollCycles(told.busy_ns, told.ran_ns, counted=False)} if threads else {}
+        spent = PollCycles(told.busy_ns, told.ran_ns, counted=False, held_ns=told.held_ns)
+        return {max(threads): spent} if threads else {}
 
     def check(self) -> None:
         self._engine.counters()

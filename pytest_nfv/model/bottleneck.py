@@ -145,7 +145,8 @@ def _cause(drops: Mapping[str, int]) -> str:
 def _busy(component: str, trials: Sequence[TrialResult]) -> float | None:
     """Return the busiest thread's part of the time in which frames were offered.
 
-    A thread's waits for its core count as work; of one that polls, both only by the part in which it had frames.
+    A thread's waits for its core count as work; of one that polls, only while it had frames: as it says itself, or
+    by its part of looks that found some.
     Accounts go on until the counters are at rest: what was worked off then came before.
     """
     busy: dict[str, float] = {}
@@ -154,7 +155,8 @@ def _busy(component: str, trials: Sequence[TrialResult]) -> float | None:
         wall_s = max((core.wall_s for core in trial.cores), default=0.0)
         for one in (thread for thread in trial.threads if component_of_thread(thread) == component):
             part = 1.0 if one.worked_s is None or not one.cpu_s else one.worked_s / one.cpu_s
-            busy[one.name] = busy.get(one.name, 0.0) + part * (one.cpu_s + one.run_delay_s)
+            held_s = part * (one.cpu_s + one.run_delay_s) if one.held_s is None else one.held_s
+            busy[one.name] = busy.get(one.name, 0.0) + held_s
             of[one.name] = of.get(one.name, 0.0) + min(wall_s, trial.offered_for_s)
     return max((min(1.0, busy[name] / of[name]) for name in busy if of[name] > 0), default=None)
 

@@ -199,6 +199,7 @@ class ThreadUse:
         system_s: the part of `cpu_s` in the kernel, as far as the kernel's ticks tell; None where none met it.
         worked_cycles: of a thread that polls and counts cycles of the time stamp counter, those with frames, with
             what others had the core for meanwhile; None for any other.
+        held_s: time in which it had frames, on its core or waiting for it, where it tells that by itself.
     """
 
     role: str
@@ -208,6 +209,7 @@ class ThreadUse:
     worked_s: float | None = None
     system_s: float | None = None
     worked_cycles: int | None = None
+    held_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

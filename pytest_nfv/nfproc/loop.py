@@ -54,6 +54,7 @@ class Loop:
         counts: by vNIC.
         rounds, busy: looks at both ports, and those that found something; busy_ns: what the latter took, of the
             thread's processor time where it shares its core, of all time where it has one to itself.
+        held_ns: the same of all time in any case: what others had the core for meanwhile is in it.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class Loop:
         self._ports, self._work, self._longest, self._batch = tuple(ports), work, longest, batch
         self.counts = tuple(NicCounts() for _ in ports)
         self._overruns = [0 for _ in ports]
-        self.rounds = self.busy = self.busy_ns = 0
+        self.rounds = self.busy = self.busy_ns = self.held_ns = 0
         self._share = share
         # A thread's own clock leaves out what others had the core for, and its sleep; it costs a system call.
         self._clock = time.thread_time_ns if share else time.monotonic_ns
@@ -108,7 +109,7 @@ class Loop:
     def turn(self) -> bool:
         """Take one batch of each port; return whether there was any frame."""
         found = False
-        began_ns = self._clock()
+        began_ns, since_ns = self._clock(), time.monotonic_ns()
         for nic, port in enumerate(self._ports):
             arrived = port.receive(self._batch)
             if arrived is not None:
@@ -121,6 +122,7 @@ class Loop:
         if found:
             self.busy += 1
             self.busy_ns += self._clock() - began_ns
+            self.held_ns += time.monotonic_ns() - since_ns
         return found
 
     def _pass(self, nic: int, arrived: Arrived) -> None:
@@ -178,6 +180,7 @@ class Loop:
             "rounds": self.rounds,
             "busy": self.busy,
             "busy_ns": self.busy_ns,
+            "held_ns": self.held_ns,
             "ran_ns": self._clock() - self._began_ns,
         }
 

@@ -139,6 +139,7 @@ class Account:
                 worked_s=(before.worked_s or 0.0) + (one.worked_s or 0.0) if told else None,
                 system_s=_added(before.system_s, one.system_s),
                 worked_cycles=_counted(before.worked_cycles, one.worked_cycles),
+                held_s=None if one.held_s is None else _added(before.held_s, one.held_s),
             )
         return tuple(sums.values())
 

@@ -58,6 +58,7 @@ def encode_trial(trial: TrialResult) -> dict[str, Any]:
                 "worked_s": one.worked_s,
                 "system_s": one.system_s,
                 "worked_cycles": one.worked_cycles,
+                "held_s": one.held_s,
             }
             for one in trial.threads
         ],
@@ -174,6 +175,7 @@ def _decode_thread(node: Node) -> ThreadUse:
         node.later_key("worked_s").maybe(Node.number),
         node.later_key("system_s").maybe(Node.number),
         node.later_key("worked_cycles").maybe(Node.count),
+        node.later_key("held_s").maybe(Node.number),
     )
 
 

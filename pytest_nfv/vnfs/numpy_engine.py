@@ -58,6 +58,7 @@ class Counters:
             its limit, as a process that polls always has its core's whole time.
         busy_ns: what the latter took; ran_ns: since the run began. Of the thread's processor time where it shares
             its core, and of all time where it has one to itself.
+        held_ns: what those looks took of all time, others on its core included.
     """
 
     nics: tuple[NicCounters, ...]
@@ -66,6 +67,7 @@ class Counters:
     busy: int
     busy_ns: int
     ran_ns: int
+    held_ns: int
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Counters:
@@ -79,7 +81,8 @@ class Counters:
             )
             for nic in data["nics"]
         )
-        return cls(nics, data["function"], data["rounds"], data["busy"], data["busy_ns"], data["ran_ns"])
+        times = (data[key] for key in ("rounds", "busy", "busy_ns", "ran_ns", "held_ns"))
+        return cls(nics, data["function"], *times)
 
 
 class NumpyEngine:

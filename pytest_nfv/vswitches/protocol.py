@@ -44,11 +44,13 @@ class PollCycles:
 
     Attributes:
         counted: they are cycles of the time stamp counter; else ns.
+        held_ns: time in which it had frames, on its core or waiting for it; None where only the cycles tell.
     """
 
     busy: int
     total: int
     counted: bool = True
+    held_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,6 +171,14 @@ def test_how_busy_the_component_was(threads: tuple[ThreadUse, ...], busy: float 
         assert f"it was busy {busy:.0%} of its time" in str(found)
 
 
+def test_what_a_thread_says_itself_of_its_waits_counts_before_what_its_share_lets_expect() -> None:
+    """It waited while it had frames, and looked in vain when it had the core to itself."""
+    thread = replace(use("vnf0 python", 0.3, 0.5, worked_s=0.1), held_s=0.6)
+    found = bottleneck([trial(full("s2 tx (to vnf0)"), threads=(thread,))])
+    assert found is not None
+    assert found.busy == pytest.approx(0.6)
+
+
 def test_time_after_the_last_frame_is_no_time_to_work_in() -> None:
     """Accounts go on until counters are at rest: twice as long here as frames were offered."""
     for thread in (use("vnf0 napi", 0.6, 0.3), use("vnf0 python", 1.6, 0.4, worked_s=0.72)):

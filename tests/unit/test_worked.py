@@ -16,14 +16,15 @@ from pytest_nfv.vswitches.protocol import PollCycles
 
 NAMES = {7: "pmd-c00/id:8", 8: "vnf0 python", 9: "vnf1 rte-worker-1"}
 THREADS = tuple(ThreadUse("device", name, 0.5, 0.1) for name in NAMES.values())
-BEFORE = {7: PollCycles(100, 1000), 8: PollCycles(5, 10, counted=False)}
-AFTER = {7: PollCycles(400, 2000), 8: PollCycles(7, 20, counted=False), 9: PollCycles(10, 20)}
+BEFORE = {7: PollCycles(100, 1000), 8: PollCycles(5, 10, counted=False, held_ns=10**9)}
+AFTER = {7: PollCycles(400, 2000), 8: PollCycles(7, 20, counted=False, held_ns=3 * 10**9), 9: PollCycles(10, 20)}
 
 
 def test_each_threads_share_and_cycles_are_those_of_the_trial() -> None:
     switch, ours, late = _worked(THREADS, NAMES, BEFORE, AFTER)
     assert [switch.worked_s, ours.worked_s] == pytest.approx([0.5 * 0.3, 0.5 * 0.2])
     assert (switch.worked_cycles, ours.worked_cycles) == (300, None), "ours counts ns"
+    assert (switch.held_s, ours.held_s) == (None, 2.0)
     assert (late.worked_s, late.worked_cycles) == (None, None), "what it did before the trial is not known"
 
 
@@ -54,5 +55,7 @@ def test_a_record_keeps_them_and_older_ones_have_none() -> None:
     encoded = encode_trial(made)
     assert decode_trial(Node(encoded)).threads == made.threads
     for thread in encoded["threads"]:
-        del thread["worked_cycles"]
-    assert decode_trial(Node(encoded)).threads == tuple(replace(one, worked_cycles=None) for one in made.threads)
+        del thread["worked_cycles"], thread["held_s"]
+    assert decode_trial(Node(encoded)).threads == tuple(
+        replace(one, worked_cycles=None, held_s=None) for one in made.threads
+    )
