@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from pytest_nfv.deployment.deploy import Deployment
@@ -15,6 +16,7 @@ from pytest_nfv.deployment.rig_plan import place_on_rig
 from pytest_nfv.deployment.system import DeployedSystem, SimulatedSystem, System
 from pytest_nfv.errors import CapabilityMissing, DeploymentError
 from pytest_nfv.hosts.facts import read_facts
+from pytest_nfv.hosts.hold import Hold
 from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.local import LocalHost
 from pytest_nfv.hosts.protocol import Host
@@ -32,9 +34,14 @@ class Bench:
     away, and the next test gets a new one.
     """
 
-    def __init__(self, testbed: Testbed, run_id: str, observer: Observer, ssh_config: Path | None = None) -> None:
+    def __init__(
+        self, testbed: Testbed, run_id: str, observer: Observer, hold: Hold, ssh_config: Path | None = None
+    ) -> None:
+        """Own nothing yet; `hold` waits for the locks of the testbed's hosts."""
         self.testbed = testbed
         self._run_id = run_id
+        self._hold = hold
+        self._held = False
         self._observer = observer
         self._host = LocalHost(run_id)
         self._limits = Limits(cache_file())
@@ -80,7 +87,7 @@ class Bench:
             if self._labs is None or self._labs.is_here(placement.hosts[0]):
                 self._keep_off(placement.device_cores)
             try:
-                self._current = Deployment(placement, self._labs or self._the_lab())
+                self._current = Deployment(placement, self._held_rig() or self._the_lab())
             except CapabilityMissing:
                 raise
             except DeploymentError as error:
@@ -105,9 +112,29 @@ class Bench:
 
     def _the_lab(self) -> Lab:
         if self._lab is None:
-            reap()
-            self._lab = Lab(self._host, self._run_id)
+            with ExitStack() as undo:
+                lab = Lab(self._host, self._run_id)
+                undo.callback(lab.close)
+                self._take({self._host.name: lab})
+                reap()  # by now, whoever was waited for may have been killed
+                undo.pop_all()
+            self._lab = lab
         return self._lab
+
+    def _held_rig(self) -> RigLabs | None:
+        """Return the rig, all of its hosts held; None where there is none."""
+        if self._labs is not None and not self._held:
+            self._take({name: self._labs.lab(name) for name in self._labs.hosts()})
+        return self._labs
+
+    def _take(self, labs: Mapping[str, Lab]) -> None:
+        """Wait until no other run measures on these hosts; in vain once is in vain for the rest of the run."""
+        try:
+            self._hold(labs)
+        except DeploymentError as error:
+            self._broken = str(error)
+            raise
+        self._held = True
 
     def _take_down(self) -> None:
         current, self._current = self._current, None

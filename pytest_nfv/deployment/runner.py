@@ -114,11 +114,13 @@ class TrialRunner:
         generator.learn()
         device.begin()
         started_at = time.time()
+
+        def progress(elapsed_s: float, sent: int, received: int) -> None:
+            device.glance()
+            self._observer.trial_progress(spec, elapsed_s, sent, received)
+
         try:
-            report = generator.offer(
-                as_they_arrive(self._offer(spec), device.arriving),
-                lambda at, sent, got: self._observer.trial_progress(spec, at, sent, got),
-            )
+            report = generator.offer(as_they_arrive(self._offer(spec), device.arriving), progress)
         except GeneratorError:
             device.check()  # a dead switch is the better explanation of a generator that lost its port
             raise
@@ -139,6 +141,7 @@ class TrialRunner:
             generator=report.health,
             invalid=reasons_invalid(whole, hops, stolen_s, maximum=self._load.maximum),
             disturbed=reasons_disturbed(cores, stolen_s),
+            guests=tuple(guest for one in spent for guest in one.guests),
         )
 
     def _offer(self, spec: TrialSpec) -> Offer:

@@ -23,6 +23,7 @@ from typing import Any
 from pytest_nfv.errors import CapabilityMissing, DeploymentError
 from pytest_nfv.hosts import adopted, cgroups, hugepages, links, napi, netns, remains, routing, userns
 from pytest_nfv.hosts.accounting import Accounts
+from pytest_nfv.hosts.host_lock import HostLock
 from pytest_nfv.hosts.inbox import Inbox
 from pytest_nfv.hosts.marks import Mark, runtime_directory
 from pytest_nfv.hosts.reap import reap
@@ -33,8 +34,8 @@ from pytest_nfv.hosts.talk import answered, refusal, serve, tell
 class Agent:
     """Holds what was made, by role; `answer` does one request, `put_back` undoes all."""
 
-    def __init__(self, run_id: str, rootless: bool, directory: Path) -> None:
-        """Make an agent that has made nothing yet; `directory` is the run's own."""
+    def __init__(self, run_id: str, rootless: bool, directory: Path, lock: HostLock) -> None:
+        """Make an agent that has made nothing yet; `directory` is the run's own, `lock` the host's, not held."""
         self._run_id = run_id
         self._directory = directory
         self._rootless = rootless
@@ -54,6 +55,7 @@ class Agent:
             "threaded": self._threaded,
             "pin": self._pin,
             "huge_pages": self._huge_pages,
+            "hold": lock.take,
             "read": lambda role, path: self._space(role).read(path),
             "write": lambda role, path, text: self._space(role).write(path, text),
             "adopt": self._adopt,
@@ -182,6 +184,7 @@ def main() -> int:
     parser.add_argument("--silence", type=float)
     options = parser.parse_args()
     inbox = Inbox(sys.stdin.fileno(), options.parent, options.silence)
+    lock = HostLock()  # of the network namespace that this was started in
     # What a library prints must not come between the answers.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -200,7 +203,7 @@ def main() -> int:
         tell(answers, refusal("start", error))
         answers.close()
         return 1
-    agent = Agent(options.run, rootless, mark.with_suffix(""))
+    agent = Agent(options.run, rootless, mark.with_suffix(""), lock)
     trouble: list[str] = []
     try:
         with suppress(BrokenPipeError):
@@ -210,6 +213,7 @@ def main() -> int:
         trouble = agent.put_back()
         if not trouble:
             mark.unlink(missing_ok=True)
+        lock.release()
         with suppress(OSError):  # nobody may be left to read it
             print("\n".join(trouble), file=sys.stderr, end="", flush=True)
         inbox.close()

@@ -36,6 +36,7 @@ class Settings:
         vswitches: switches asked for; empty leaves it to each testbed.
         vnf_hosts: where VNFs run, for tests that take it.
         frame_sizes: sizes, or mixes of them, asked for; empty leaves it to each test.
+        lock_timeout: how long to wait for a host that another run holds.
         command: option texts that differ from their defaults, for the record.
     """
 
@@ -49,6 +50,7 @@ class Settings:
     retry_invalid: int
     report: Path | None
     require: tuple[str, ...]
+    lock_timeout: Duration
     plan: bool
     command: dict[str, str]
 
@@ -103,6 +105,7 @@ def settings(config: pytest.Config) -> Settings:
         retry_invalid=read("retry-invalid", _count),
         report=read("report", lambda text: Path(text) if text else None),
         require=read("require", _capabilities),
+        lock_timeout=read("lock-timeout", Duration.of),
         plan=read("plan", _flag),
         command={name: text for name, (text, source) in texts.items() if source != "default"},
     )
