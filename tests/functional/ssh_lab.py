@@ -178,6 +178,8 @@ class LabHost:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             time.sleep(0.01)
+        # A TCP connection that was cut goes on sending for minutes, and keeps the namespace for as long.
+        LocalHost().run(["ip", "link", "delete", self.interface], check=False)
         self._holder.stop(0.1)
 
 
