@@ -72,7 +72,7 @@ def _left(run_id: str) -> list[str]:
     ]
 
 
-def _taken_s() -> float:
+def taken_s() -> float:
     """Return the time that the machine's host has kept from its cores so far (proc(5), steal)."""
     ticks = int(Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[8])
     return ticks / os.sysconf("SC_CLK_TCK") / (os.cpu_count() or 1)
@@ -87,12 +87,12 @@ def pvp(host: str) -> Sample:
     try:
         os.sched_setaffinity(0, allowed - set(placement.device_cores) or allowed)  # as in a test run
         with _lab(spent) as lab:
-            taken, started = _taken_s(), time.perf_counter()
+            taken, started = taken_s(), time.perf_counter()
             deployment = Deployment(placement, lab)
             standing = time.perf_counter()
             deployment.close()
             gone = time.perf_counter()
-            share = (_taken_s() - taken) / (gone - started)
+            share = (taken_s() - taken) / (gone - started)
             if left := remains.namespaces_of(lab.run_id):
                 raise DeploymentError(f"the deployment left behind: {', '.join(map(str, left))}")
     finally:
@@ -105,7 +105,7 @@ def stations() -> Sample:
     """Make namespaces with an interface on one bridge, and remove them."""
     spent: dict[str, float] = {}
     with _lab(spent) as lab:
-        taken, started = _taken_s(), time.perf_counter()
+        taken, started = taken_s(), time.perf_counter()
         switch = lab.namespace("switch")
         spaces = [lab.namespace("station") for _ in range(STATIONS)]
         ports = [f"p{number}" for number in range(STATIONS)]
@@ -120,7 +120,7 @@ def stations() -> Sample:
         for space in (switch, *spaces):  # all links go with the first: one by one, each would take 30 ms
             lab.remove(space)
         gone = time.perf_counter()
-        share = (_taken_s() - taken) / (gone - started)
+        share = (taken_s() - taken) / (gone - started)
     parts = {"deploy, s": standing - started, "tear down, s": gone - standing}
     return Sample(gone - started, share, "none", more=parts | spent)
 

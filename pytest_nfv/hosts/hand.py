@@ -1,4 +1,4 @@
-"""Our hand on a far host: one process a connection, that reads and writes small files and ends what was started.
+"""Our hand on a far host: one process a connection, that runs commands and reads and writes small files.
 
 Not imported but sent (`ssh_wire`), so that nothing of this package has to be there. It answers requests, a line
 of JSON each: `{"id": 1, "op": "read", "paths": [...]}`. When its stdin ends, or nothing came for `SILENCE_S`,
@@ -8,6 +8,7 @@ sshd's process for the connection, which would wait for hours.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import select
@@ -112,14 +113,133 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
 }
 
 
-def answer(line: bytes) -> dict[str, Any]:
-    """Do one request."""
-    request = json.loads(line)
-    number, name = request.pop("id"), request.pop("op")
-    try:
-        return {"id": number, "ok": OPERATIONS[name](**request)}
-    except OSError as error:
-        return {"id": number, "errno": error.errno, "error": error.strerror, "path": str(error.filename or "")}
+class Run:
+    """A command until it has ended and its streams have, in the middle of all else that a hand does.
+
+    It starts as with `carry`, but from a Python that runs already, which saves most of the time.
+    """
+
+    def __init__(
+        self, launcher: dict[str, Any], argv: list[str], env: dict[str, str], options: list[str], stdin: str
+    ) -> None:
+        """Start it; `stdin` is base64, as what it writes is in `told`."""
+        self.rest = base64.b64decode(stdin)
+        ends = [os.pipe() for _ in range(4)]
+        self.pid = os.fork()
+        if not self.pid:
+            self._become(launcher, ends, argv, env, options)
+        (theirs, self.stdin), *readers = ends
+        os.close(theirs)
+        os.set_blocking(self.stdin, False)
+        self.read: dict[int, list[bytes]] = {}
+        for reader, writer in readers:
+            os.close(writer)
+            self.read[reader] = []
+        self._pieces = list(self.read.values())
+        self.feed()
+
+    def _become(
+        self,
+        launcher: dict[str, Any],
+        ends: list[tuple[int, int]],
+        argv: list[str],
+        env: dict[str, str],
+        options: list[str],
+    ) -> None:
+        os.setsid()
+        for stream, end in enumerate((ends[0][0], ends[1][1], ends[2][1])):
+            os.dup2(end, stream)
+        report = ends[3][1]
+        os.closerange(3, report)
+        os.closerange(report + 1, max(os.sysconf("SC_OPEN_MAX"), report + 1))
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        os.environ.update(env)
+        try:
+            launcher["main"](["--parent", str(os.getppid()), "--report", str(report), *options, "--", *argv])
+        finally:  # it returns only by SystemExit, and never into the hand's own code
+            os._exit(127)
+
+    def feed(self) -> None:
+        """Write what it takes of its stdin; close that after the last of it."""
+        try:
+            self.rest = self.rest[os.write(self.stdin, self.rest) :] if self.rest else b""
+        except BlockingIOError:
+            return
+        except OSError:
+            self.rest = b""  # it reads no more
+        if not self.rest:
+            os.close(self.stdin)
+            self.stdin = -1
+
+    def take(self, descriptor: int) -> None:
+        """Read what it wrote."""
+        piece = os.read(descriptor, 65536)
+        if piece:
+            self.read[descriptor].append(piece)
+        else:
+            os.close(descriptor)
+            del self.read[descriptor]
+
+    def told(self) -> dict[str, Any]:
+        """Wait for its end, and return all of it."""
+        if self.stdin >= 0:
+            os.close(self.stdin)
+        _, status = os.waitpid(self.pid, 0)
+        out, err, report = (b"".join(pieces) for pieces in self._pieces)
+        return {
+            "status": os.waitstatus_to_exitcode(status),
+            "stdout": base64.b64encode(out).decode(),
+            "stderr": base64.b64encode(err).decode(),
+            "failed": report.decode(errors="replace"),
+        }
+
+
+class Hand:
+    """Does requests until stdin ends or is silent."""
+
+    def __init__(self, launcher: dict[str, Any]) -> None:
+        """Make one that has no command running."""
+        self._launcher = launcher
+        self._runs: dict[int, Run] = {}
+
+    def serve(self, silence_s: float) -> None:
+        """Answer requests, each when it is done."""
+        rest, heard_at = b"", time.monotonic()
+        while time.monotonic() - heard_at < silence_s:
+            readers = {descriptor: run for run in self._runs.values() for descriptor in run.read}
+            writers = {run.stdin: run for run in self._runs.values() if run.stdin >= 0}
+            ready, able, _ = select.select([0, *readers], [*writers], [], silence_s)
+            if 0 in ready:
+                heard_at = time.monotonic()
+                piece = os.read(0, 65536)
+                if not piece:
+                    return
+                *lines, rest = (rest + piece).split(b"\n")
+                for line in lines:
+                    self.answer(json.loads(line))
+            for descriptor in able:
+                writers[descriptor].feed()
+            for descriptor in ready:
+                if descriptor:
+                    readers[descriptor].take(descriptor)
+            for number in [number for number, run in self._runs.items() if not run.read]:
+                _tell({"id": number, "ok": self._runs.pop(number).told()})
+
+    def answer(self, request: dict[str, Any]) -> None:
+        """Do one request; a command is answered when it has ended."""
+        number, name = request.pop("id"), request.pop("op")
+        try:
+            if name == "run":
+                self._runs[number] = Run(self._launcher, **request)
+                return
+            if name == "end_run":
+                run = self._runs.get(request["run"])
+                _tell({"id": number, "ok": run is not None and send(run.pid, signal.SIGKILL)})
+                return
+            _tell({"id": number, "ok": OPERATIONS[name](**request)})
+        except OSError as error:
+            told = {"errno": error.errno, "error": error.strerror, "path": str(error.filename or "")}
+            _tell({"id": number, **told})
 
 
 def _tell(value: dict[str, Any]) -> None:
@@ -128,19 +248,10 @@ def _tell(value: dict[str, Any]) -> None:
         text = text[os.write(1, text) :]
 
 
-def _serve(silence_s: float) -> None:
-    rest = b""
-    while select.select([0], [], [], silence_s)[0]:
-        piece = os.read(0, 65536)
-        if not piece:
-            return
-        *lines, rest = (rest + piece).split(b"\n")
-        for line in lines:
-            _tell(answer(line))
-
-
 def main(take: Callable[[int], bytes]) -> None:
     """Serve until the connection ends; never returns."""
+    launcher: dict[str, Any] = {"__name__": "launcher"}
+    exec(compile(take(int(take(8))), "launch.py", "exec"), launcher)
     mark = take(int(take(8)))
     token, silence_s = take(int(take(8))).decode().split()
     sshd = os.getppid()
@@ -150,7 +261,7 @@ def main(take: Callable[[int], bytes]) -> None:
         os.write(1, mark + b"\n")
         hello = {"sshd": sshd, "born": born, "home": os.path.expanduser("~"), "executable": sys.executable}
         _tell({"id": 0, "ok": hello})
-        _serve(float(silence_s))
+        Hand(launcher).serve(float(silence_s))
     except OSError:
         pass  # nobody reads any more
     finally:

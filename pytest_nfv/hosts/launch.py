@@ -37,7 +37,7 @@ def _called(result: int, what: str) -> None:
 def _options(argv: list[str]) -> tuple[dict[str, str], list[str]]:
     split = argv.index("--")
     words = argv[:split]
-    return dict(zip(words[::2], words[1::2], strict=True)), argv[split + 1 :]
+    return {words[at]: words[at + 1] for at in range(0, split, 2)}, argv[split + 1 :]
 
 
 def _enter(options: dict[str, str]) -> None:

@@ -154,7 +154,7 @@ def _new_enough(host: SshHost) -> str:
 
 
 def _install(host: SshHost, venv: str, wheel: Path, say: Say) -> None:
-    """Install the wheel and what it needs: by the host's pip, and where that reaches no index, with files of ours."""
+    """Install the wheel and what it needs: by the host's pip, or where it reaches no index, with our files."""
     python, there = f"{venv}/bin/python", f"{venv}/{wheel.name}"
     host.put(wheel, there)
     try:

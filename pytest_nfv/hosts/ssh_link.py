@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import secrets
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -110,10 +112,38 @@ class Link:
             self._send({"id": number, "op": op, **arguments})
         except BROKEN as error:
             self._lose(str(error) or type(error).__name__)
-        answer = self._answer(number, timeout_s, op)
+        return self._checked(self._answer(number, timeout_s, op))
+
+    @staticmethod
+    def _checked(answer: dict[str, Any]) -> Any:
         if "error" in answer:
             raise OSError(answer["errno"], answer["error"], answer["path"] or None)
         return answer["ok"]
+
+    def run(
+        self, argv: Sequence[str], env: Mapping[str, str], options: Sequence[str], stdin: bytes, timeout_s: float
+    ) -> tuple[dict[str, Any], bool]:
+        """Have the hand run a command to its end; return its last words, and whether it was ended for being late.
+
+        Raises:
+            OSError: what the far kernel says.
+            ConnectionLost: no connection any more.
+        """
+        number = next(self._numbers)
+        request = {"argv": list(argv), "env": dict(env), "options": list(options)}
+        late = False
+        try:
+            self._send({"id": number, "op": "run", "stdin": base64.b64encode(stdin).decode(), **request})
+            with self._came:
+                late = not self._came.wait_for(lambda: self.lost or number in self._answers, timeout_s)
+            if late:
+                self.ask("end_run", run=number)
+        except BROKEN as error:
+            self._lose(str(error) or type(error).__name__)
+        except BaseException:  # Ctrl-C: it must not go on
+            self.ask("end_run", run=number)
+            raise
+        return self._checked(self._answer(number, ANSWER_S, "run")), late
 
     def _send(self, request: dict[str, Any]) -> None:
         with self._sending:

@@ -1,7 +1,8 @@
-"""One command on a far host, run to its end within a deadline."""
+"""One command on a far host, run to its end within a deadline: by the hand, or a channel where it reads much."""
 
 from __future__ import annotations
 
+import base64
 import signal
 import threading
 import time
@@ -10,7 +11,7 @@ from contextlib import suppress
 import paramiko
 
 from pytest_nfv.errors import CommandError
-from pytest_nfv.hosts.ssh_link import BROKEN, Link
+from pytest_nfv.hosts.ssh_link import BROKEN, ConnectionLost, Link
 from pytest_nfv.hosts.ssh_process import FarCommand, Order
 
 _AT_ONCE = 65536
@@ -24,6 +25,8 @@ def run(link: Link, order: Order, stdin: bytes, timeout_s: float) -> tuple[int, 
         CommandError: it could not be started or ran past the deadline, or the connection was lost.
         NoMoreSessions: as `Link.execute`.
     """
+    if len(stdin) <= _AT_ONCE:
+        return _by_hand(link, order, stdin, timeout_s)
     deadline = time.monotonic() + timeout_s
     out: list[bytes] = []
     err: list[bytes] = []
@@ -42,6 +45,23 @@ def run(link: Link, order: Order, stdin: bytes, timeout_s: float) -> tuple[int, 
     if why or status is None:
         raise CommandError(order.host, order.argv, None, b"".join(err).decode("utf-8", "replace"), why)
     return status, b"".join(out), b"".join(err)
+
+
+def _by_hand(link: Link, order: Order, stdin: bytes, timeout_s: float) -> tuple[int, bytes, bytes]:
+    order.payload("")  # raises where no command can be given that
+    try:
+        told, late = link.run(order.argv, order.env, order.options, stdin, timeout_s)
+    except ConnectionLost as error:
+        raise CommandError(order.host, order.argv, None, "", f"the connection was lost: {link.lost}") from error
+    except OSError as error:  # no process to be had, or no pipe
+        raise CommandError(order.host, order.argv, None, str(error)) from error
+    if told["failed"]:
+        raise CommandError(order.host, order.argv, None, told["failed"])
+    out, err = (base64.b64decode(told[stream]) for stream in ("stdout", "stderr"))
+    if late:
+        why = f"not done after {timeout_s:g} s"
+        raise CommandError(order.host, order.argv, None, err.decode("utf-8", "replace"), why)
+    return int(told["status"]), out, err
 
 
 def _write(channel: paramiko.Channel, stdin: bytes) -> None:

@@ -56,7 +56,12 @@ def words(texts: Sequence[str]) -> bytes:
 
 def hand(mark: str, token: str, silence_s: float) -> bytes:
     """Return what starts a hand (`hosts/hand.py`)."""
-    return field(_text("hand.py")) + field(mark.encode()) + field(f"{token} {silence_s}".encode())
+    return (
+        field(_text("hand.py"))
+        + field(_text("launch.py"))
+        + field(mark.encode())
+        + field(f"{token} {silence_s}".encode())
+    )
 
 
 def command(mark: str, argv: Sequence[str], env: Mapping[str, str], options: Sequence[str]) -> bytes:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn
 
@@ -64,6 +65,25 @@ def host(
 def test_output_and_status_come_back(host: Host) -> None:
     done = host.run(python("import sys; print(sys.stdin.read() + 'ü'); sys.exit(3)"), stdin="in", check=False)
     assert (done.status, done.stdout, done.stderr) == (3, "inü\n", "")
+
+
+@pytest.mark.parametrize("octets", [0, 1, 50_000, 3_000_000])
+def test_much_goes_in_and_out(host: Host, octets: int) -> None:
+    text = "x" * octets
+    done = host.run(["sh", "-c", "tee /dev/stderr"], stdin=text)
+    assert (done.stdout, done.stderr) == (text, text)
+
+
+def test_one_that_reads_nothing_of_what_it_is_given(host: Host) -> None:
+    assert host.run(["true"], stdin="x" * 1_000_000).status == 0
+
+
+def test_several_at_once(host: Host, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        wait = f"until [ -e {tmp_path}/go ]; do sleep 0.01; done"
+        slow = [pool.submit(host.run, ["sh", "-c", f"{wait}; echo {number}"]) for number in range(3)]
+        pool.submit(host.run, ["touch", f"{tmp_path}/go"]).result()
+        assert [one.result().stdout for one in slow] == ["0\n", "1\n", "2\n"]
 
 
 def test_failure_shows_host_command_status_and_stderr(host: Host) -> None:

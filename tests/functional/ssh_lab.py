@@ -31,7 +31,7 @@ mount -t tmpfs -o mode=755 none /run && mkdir -p /run/sshd /run/lock && mount -t
 && ip link set lo up && echo ready && exec sleep infinity
 """
 _SSHD = """
-HostKey {key}
+HostKey {folder}/{name}_host_key
 AuthorizedKeysFile {folder}/authorized_keys
 ListenAddress {address}
 ListenAddress 127.0.0.1
@@ -42,6 +42,7 @@ PermitRootLogin prohibit-password
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 Subsystem sftp internal-sftp
+SetEnv HOME={home}
 """
 _CLIENT = """
 Host {name}
@@ -88,6 +89,11 @@ class LabHost:
         children = Path(f"/proc/{self._holder.pid}/task/{self._holder.pid}/children").read_text().split()
         return int(children[0])
 
+    @property
+    def home(self) -> Path:
+        """Home directory of its sessions."""
+        return self.folder / f"{self.name}-home"
+
     def inside(self, *argv: str) -> str:
         """Run something on it, not by SSH; return what it printed."""
         return _ran("nsenter", "-t", str(self.pid), "-m", "-n", "-u", *argv)
@@ -128,11 +134,15 @@ class LabHost:
 
     def set_environment(self, **variables: str) -> None:
         """Give its sessions these variables, from a new start of its sshd on."""
-        words = " ".join(f"{name}={value}" for name, value in variables.items())
-        with (self.folder / f"{self.name}.sshd_config").open("a") as config:
-            config.write(f"SetEnv {words}\n")
         self.stop_sshd()
+        self.write_config(**variables)
         self.start_sshd()
+
+    def write_config(self, **variables: str) -> None:
+        """Write its sshd's configuration; sessions have a home of their own, without anybody's start-up files."""
+        text = _SSHD.format(folder=self.folder, address=self.address, name=self.name, home=self.home)
+        words = "".join(f" {name}={value}" for name, value in variables.items())
+        (self.folder / f"{self.name}.sshd_config").write_text(f"{text.strip()}{words}\n")
 
     def cut(self) -> None:
         """Pull the cable of its link for SSH."""
@@ -168,6 +178,8 @@ class LabHost:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             time.sleep(0.01)
+        # A TCP connection that was cut goes on sending for minutes, and keeps the namespace for as long.
+        LocalHost().run(["ip", "link", "delete", self.interface], check=False)
         self._holder.stop(0.1)
 
 
@@ -251,10 +263,9 @@ def _made(name: str, folder: Path, address: str, ports: tuple[str, ...]) -> LabH
     holder = LocalHost().start(argv)
     assert holder.stdout.readline() == "ready\n", holder.stderr_tail()
     host = LabHost(name, folder, address, f"sl{new_run_id()}"[:14] + name[0], ports, holder)
+    host.home.mkdir()
     host.new_host_key()
-    key = folder / f"{name}_host_key"
-    config = _SSHD.format(key=key, folder=folder, address=address, name=name)
-    (folder / f"{name}.sshd_config").write_text(config)
+    host.write_config()
     return host
 
 
