@@ -1,6 +1,6 @@
 """The agent of a run: the one process that changes the machine, and puts it back when its parent ends.
 
-    python -m pytest_nfv.hosts.agent --run RUN --parent PID --mark FILE [--rootless]
+    python -m pytest_nfv.hosts.agent --run RUN --parent PID --mark FILE [--rootless] [--root DIR]
 
 It answers requests, a line of JSON each, `{"op": "namespace", "role": "gen"}`, with `{"ok": ...}` or
 `{"error": ...}`. When its stdin ends, its parent does (kill -9 included), or it is asked to terminate, it removes
@@ -22,13 +22,16 @@ from pytest_nfv.errors import CapabilityMissing, DeploymentError
 from pytest_nfv.hosts import cgroups, hugepages, links, napi, netns, remains, routing, userns
 from pytest_nfv.hosts.inbox import Inbox
 from pytest_nfv.hosts.run_id import namespace_prefix
+from pytest_nfv.hosts.tuning.protocol import Scope
+from pytest_nfv.hosts.tuning.table import tune
 
 
 class Agent:
     """Holds what was made, by role; `answer` does one request, `put_back` undoes all."""
 
-    def __init__(self, run_id: str, rootless: bool, directory: Path) -> None:
-        """Make an agent that has made nothing yet; `directory` is the run's own."""
+    def __init__(self, run_id: str, rootless: bool, directory: Path, root: Path = Path("/")) -> None:
+        """Make an agent that has made nothing yet; `directory` is the run's own, `root` has the /sys to tune."""
+        self._root = root
         self._run_id = run_id
         self._directory = directory
         self._rootless = rootless
@@ -48,6 +51,7 @@ class Agent:
             "threaded": self._threaded,
             "pin": self._pin,
             "huge_pages": self._huge_pages,
+            "tune": self._tune,
             "read": lambda role, path: self._space(role).read(path),
             "write": lambda role, path, text: self._space(role).write(path, text),
             "remove": self._remove,
@@ -149,6 +153,9 @@ class Agent:
         taken = hugepages.take(mebibytes, self._directory, hugepages.default_pool())
         return taken.enough, taken.note
 
+    def _tune(self, setting: str, value: str | None, cores: list[int], interfaces: list[str]) -> list[str]:
+        return tune(self._directory, setting, value, Scope(cores, interfaces, self._root))
+
 
 def serve(agent: Agent, inbox: Inbox, answers: IO[str]) -> None:
     """Answer until the inbox ends."""
@@ -164,6 +171,7 @@ def main() -> int:
     parser.add_argument("--parent", required=True, type=int)
     parser.add_argument("--mark", required=True, type=Path)
     parser.add_argument("--rootless", action="store_true")
+    parser.add_argument("--root", type=Path, default=Path("/"), help="where /sys and /proc are that `tune` sets")
     options = parser.parse_args()
     inbox = Inbox(sys.stdin.fileno(), options.parent)
     # What a library prints must not come between the answers.
@@ -176,7 +184,7 @@ def main() -> int:
         answers.write(json.dumps({"missing": [error.capability, error.missing, error.remedy]}) + "\n")
         answers.close()
         return 1
-    agent = Agent(options.run, options.rootless, options.mark.with_suffix(""))
+    agent = Agent(options.run, options.rootless, options.mark.with_suffix(""), options.root)
     try:
         answers.write(json.dumps({"ok": {"pid": os.getpid()}}) + "\n")
         answers.flush()

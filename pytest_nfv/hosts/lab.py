@@ -241,6 +241,29 @@ class Lab:
         enough, note = self._ask("huge_pages", mebibytes=mebibytes)
         return bool(enough), str(note)
 
+    def tune(
+        self, setting: str, value: str | None, *, cores: Sequence[int] = (), interfaces: Sequence[str] = ()
+    ) -> list[str]:
+        """Change a setting of the machine, or with None put back what was changed of it.
+
+        What is changed is put back when the lab closes, or by the reaper.
+
+        Args:
+            setting: of `hosts.tuning.table.SETTINGS`.
+            value: in that setting's words: `1.2GHz`, `performance`, `off`.
+            cores: that it is for.
+            interfaces: that it is for, of the machine's own network namespace.
+
+        Returns:
+            Notes: what refused, or was changed by somebody else meanwhile and is left so.
+
+        Raises:
+            CapabilityMissing: the machine has no such setting, or we have no right to it.
+            DeploymentError: it has no such value, or did not take it.
+        """
+        answer = self._ask("tune", setting=setting, value=value, cores=list(cores), interfaces=list(interfaces))
+        return [str(note) for note in answer]
+
     def remove(self, namespace: NamespaceHost) -> None:
         """Remove a namespace and every link made in it; safe to call twice."""
         self._ask("remove", role=namespace.role)

@@ -10,6 +10,7 @@ from pathlib import Path
 from pytest_nfv.errors import DeploymentError
 from pytest_nfv.hosts import cgroups, marks, remains
 from pytest_nfv.hosts.netns import NAMED
+from pytest_nfv.hosts.tuning import table as tuning
 
 
 def reap(*, dry_run: bool = False, directory: Path | None = None, named: Path = NAMED) -> list[str]:
@@ -42,6 +43,7 @@ def _left(mark: marks.Mark, named: Path) -> list[str]:
         *(f"process {pid}" for pid in remains.processes_of(mark.run_id)),
         *(f"network namespace {path.name}" for path in remains.namespaces_of(mark.run_id, named)),
         *(f"control group {path}" for path in cgroups.groups_of(mark.run_id)),
+        *tuning.standing(mark.directory),
         *([f"directory {mark.directory}"] if mark.directory.is_dir() else []),
         f"mark of run {mark.run_id}",
     ]
