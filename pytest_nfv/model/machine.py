@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from pytest_nfv.errors import ConfigurationError
@@ -30,6 +32,7 @@ _PCI = re.compile(r"[0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]")
 # As ssh(1) takes it; never an option, never a word of a shell.
 _HOST = r"(?:[A-Za-z0-9_][A-Za-z0-9._-]*|\[[0-9a-fA-F:.]+\])"
 _ADDRESS = re.compile(rf"(?:[A-Za-z0-9_][A-Za-z0-9._-]*@)?{_HOST}(?::[0-9]{{1,5}})?")
+_TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _PYTHON = re.compile(r"(?:~|)(?:/[A-Za-z0-9._+-]+)+")
 
 
@@ -83,6 +86,7 @@ class Machine:
         generator_cores: where a generator spins; likewise.
         may_change: which of `CHANGES` a run may change.
         tags: properties that `--nfv-host=tag:NAME` picks by.
+        core_nodes: NUMA node of each core that was given by node.
     """
 
     name: str
@@ -93,6 +97,7 @@ class Machine:
     generator_cores: tuple[int, ...] = ()
     may_change: frozenset[str] = frozenset()
     tags: tuple[str, ...] = ()
+    core_nodes: Mapping[int, int] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         _named("host", self.name)
@@ -111,6 +116,9 @@ class Machine:
         unknown = sorted(self.may_change - set(CHANGES))
         if unknown:
             raise ConfigurationError(f"may_change names {', '.join(unknown)}; accepted: {', '.join(CHANGES)}")
+        odd = next((tag for tag in self.tags if not _TAG.fullmatch(tag)), None)
+        if odd is not None:
+            raise ConfigurationError(f"tag {odd!r}: accepted: letters, digits, '.', '_' and '-'")
 
     def port(self, name: str) -> NicPort:
         """Return the port of that name.
@@ -134,6 +142,7 @@ class Machine:
             "generator_cores": list(self.generator_cores),
             "may_change": sorted(self.may_change),
             "tags": list(self.tags),
+            "core_nodes": {str(core): node for core, node in sorted(self.core_nodes.items())},
         }
 
 
@@ -181,6 +190,26 @@ class Rig:
     cables: tuple[Cable, ...]
     machines: Mapping[str, Machine] = field(hash=False)
 
+    def __post_init__(self) -> None:
+        twice = next((name for name in self.devices if self.devices.count(name) > 1), None)
+        if twice or not self.devices:
+            said = f"{twice} is there twice" if twice else "none"
+            raise ConfigurationError(f"device: {said}; accepted: one host or more, each once")
+        for name in (*self.devices, self.generator):
+            if name not in self.machines:
+                raise ConfigurationError(f"unknown host {name!r}; known: {', '.join(self.machines) or 'none'}")
+        way = (self.generator, *self.devices, self.generator)
+        for pair, needed in Counter(tuple(sorted(hop)) for hop in pairwise(way)).items():
+            found = len(self.between(*pair))
+            if found < needed:
+                raise ConfigurationError(
+                    f"links between {pair[0]} and {pair[1]}: {found}; accepted: {needed} or more, as frames go "
+                    f"{' > '.join(way)}"
+                )
+        if self.generator in self.devices:
+            shared = self.generator_machine
+            distinct_cores(shared.device_cores, shared.generator_cores, f"host {shared.name}: ")
+
     @property
     def device(self) -> Machine:
         """The first device."""
@@ -191,6 +220,20 @@ class Rig:
         """Where the generator runs."""
         return self.machines[self.generator]
 
+    @property
+    def link(self) -> Link:
+        """The slowest of the cables."""
+        return min((cable.link for cable in self.cables), key=lambda link: link.l1_bps)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values for the record."""
+        return {
+            "devices": list(self.devices),
+            "generator": self.generator,
+            "cables": [str(cable) for cable in self.cables],
+            "hosts": {name: machine.to_json() for name, machine in self.machines.items()},
+        }
+
     def between(self, one: str, other: str) -> tuple[tuple[NicPort, NicPort], ...]:
         """Return the ports of `one` that are cabled to `other`, each with the far one, in the cables' order."""
         found = []
@@ -200,6 +243,16 @@ class Rig:
                     found.append((self.machines[one].port(near[1]), self.machines[other].port(far[1])))
                     break
         return tuple(found)
+
+
+def distinct_cores(device: Sequence[int], generator: Sequence[int], of: str = "") -> None:
+    """Raise ConfigurationError where device and generator share a core; `of` says whose they are."""
+    shared = set(device) & set(generator)
+    if shared:
+        raise ConfigurationError(
+            f"{of}generator_cores = {list(generator)}: shares core {min(shared)} with device_cores; "
+            "accepted: cores of its own"
+        )
 
 
 def _named(what: str, name: str) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pytest_nfv.errors import ConfigurationError
+from pytest_nfv.model.toml_file import TomlFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +33,7 @@ class TableFile:
         Raises:
             ConfigurationError: it cannot be read, or is no TOML.
         """
-        self._path, self._name = path, name
-        try:
-            self._text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"{name} file {path}: cannot be read: {error}") from error
-        try:
-            self._data = tomllib.loads(self._text)
-        except tomllib.TOMLDecodeError as error:
-            raise ConfigurationError(f"{name} file {path}: not TOML: {error}") from error
+        self._file, self._name = TomlFile(path, name), name
 
     def head(self, readers: Mapping[str, Callable[[Any], Any]]) -> dict[str, Any]:
         """Return the keys before the tables.
@@ -49,7 +41,7 @@ class TableFile:
         Raises:
             ConfigurationError: an unknown key, or a value that its reader does not accept.
         """
-        values = {key: value for key, value in self._data.items() if key != self._name}
+        values = {key: value for key, value in self._file.data.items() if key != self._name}
         return self._read(values, readers, None)
 
     def entries(self, readers: Mapping[str, Callable[[Any], Any]], needed: tuple[str, ...]) -> list[Entry]:
@@ -58,11 +50,9 @@ class TableFile:
         Raises:
             ConfigurationError: none, an unknown or missing key, or a value that its reader does not accept.
         """
-        tables = self._data.get(self._name)
+        tables = self._file.data.get(self._name)
         if not isinstance(tables, list) or not tables or not all(isinstance(one, dict) for one in tables):
-            raise ConfigurationError(
-                f"{self._name} file {self._path}: accepted: at least one table [[{self._name}]]"
-            )
+            raise ConfigurationError(f"{self._file.name}: accepted: at least one table [[{self._name}]]")
         found = []
         for number, table in enumerate(tables):
             where = self._at(number, "")
@@ -88,14 +78,5 @@ class TableFile:
         return values
 
     def _at(self, number: int | None, key: str) -> str:
-        """Return `route file F, line N`: of the key in that table, else of the table's head, else no line."""
-        table, head = -1, 0
-        for line, text in enumerate(self._text.splitlines(), 1):
-            words = text.split("#")[0].strip()
-            if words.startswith("[["):
-                table += 1
-                head = line if table == number else head
-            inside = table == (-1 if number is None else number)
-            if inside and key and words.split("=")[0].strip(" \"'") == key:
-                return f"{self._name} file {self._path}, line {line}"
-        return f"{self._name} file {self._path}" + (f", line {head}" if head else "")
+        """Return `route file F, line N`: of the key in that table, else of the table's head."""
+        return self._file.at(*(() if number is None else (self._name, number)), *([key] if key else []))

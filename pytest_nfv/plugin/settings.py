@@ -13,7 +13,8 @@ from pytest_nfv.errors import ConfigurationError
 from pytest_nfv.model.goal import SearchGoal
 from pytest_nfv.model.mix import Mix, sizes_of
 from pytest_nfv.model.simulation import Simulation
-from pytest_nfv.model.testbed import Testbed, built_in, load
+from pytest_nfv.model.testbed import Testbed, built_in
+from pytest_nfv.model.testbed_file import load
 from pytest_nfv.model.vnf import HOSTS
 from pytest_nfv.plugin.options import OPTIONS, raw
 from pytest_nfv.search.table import search

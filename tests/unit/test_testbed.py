@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pytest_nfv.errors import ConfigurationError
-from pytest_nfv.model.testbed import built_in, load
+from pytest_nfv.model.testbed import built_in
+from pytest_nfv.model.testbed_file import load
 
 
 def write(folder: Path, text: str) -> Path:
@@ -60,14 +61,14 @@ def test_built_in_testbeds_need_no_file() -> None:
         ("[testbed.a]\nkind = 'local'\ndevice_cores = 0\n", 3, "0 is not a list"),
         ("[testbed.a]\nkind = 'local'\ndevice_cores = [-1]\n", 3, "accepted: 0 or more"),
         ("[testbed.a]\nkind = 'local'\nmtu = '1500'\n", 3, "not a whole number"),
-        ("[testbed.a]\nkind = 'local'\nmtu = 10\n", 1, "mtu = 10: accepted"),
-        ("[testbed.a]\nkind = 'cloud'\n", 1, "accepted: local, sim"),
+        ("[testbed.a]\nkind = 'local'\nmtu = 10\n", 3, "mtu = 10: accepted"),
+        ("[testbed.a]\nkind = 'cloud'\n", 2, "kind = 'cloud': accepted: local, sim, lab"),
         ("[testbed.a]\nlink = '1GbE'\n", 1, "kind is missing"),
         ("[testbed.a]\nkind = 'local'\ndevice_cores = [1]\ngenerator_cores = [1]\n", 1, "shares core 1"),
         ("[testbed.local]\nkind = 'local'\n", 1, "other than the built-in"),
         ("[testbed.a]\nkind = 'sim'\nsimulation = { speed = 1 }\n", 3, "unknown key 'speed'"),
         ("[testbed.a]\nkind = 'sim'\n", 1, "a simulation goes with kind 'sim'"),
-        ("[testbeds.a]\nkind = 'sim'\n", 0, "unknown key 'testbeds'"),
+        ("[testbeds.a]\nkind = 'sim'\n", 1, "unknown key 'testbeds'"),
         ("", 0, "at least one table"),
         ("[testbed", 0, "not TOML"),
     ],
