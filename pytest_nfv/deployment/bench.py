@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
+from pytest_nfv.deployment.clocking import DeviceClock
 from pytest_nfv.deployment.deploy import Deployment
 from pytest_nfv.deployment.limits import Limits, cache_file
 from pytest_nfv.deployment.observer import Observer
@@ -31,6 +32,7 @@ class Bench:
 
     def __init__(self, testbed: Testbed, run_id: str, observer: Observer) -> None:
         self.testbed = testbed
+        self.clock = DeviceClock(testbed)
         self._run_id = run_id
         self._observer = observer
         self._host = LocalHost(run_id)
@@ -75,6 +77,7 @@ class Bench:
             except DeploymentError as error:
                 self._failed[topology] = str(error)
                 raise
+        self._current.frequency = self.clock.hold([(self._the_lab(), placement.device_cores)])
         return DeployedSystem(self._current, self._limits)
 
     def _keep_off(self, cores: Sequence[int]) -> None:

@@ -21,6 +21,7 @@ from pytest_nfv.hosts.protocol import Host
 from pytest_nfv.model.offer import PortSpec
 from pytest_nfv.model.topology import SocketPair, Topology
 from pytest_nfv.model.trial import Direction
+from pytest_nfv.units import Frequency
 from pytest_nfv.vswitches.protocol import PollCycles, PortCounters, VSwitchDriver, Wiring
 from pytest_nfv.vswitches.table import driver
 
@@ -39,8 +40,11 @@ class Deployment:
         notes: what the switch says must be read beside every figure.
         floors: what the generator adds to a latency by itself.
         proven: whether frames came through its VNFs; True where it has none.
+        frequency: at which the device's cores are to be clocked; None leaves that open.
         broken: set by whoever sees it break; it is not used again.
     """
+
+    frequency: Frequency | None = None
 
     def __init__(self, placement: Placement, lab: Lab) -> None:
         """Deploy.

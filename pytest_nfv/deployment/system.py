@@ -103,7 +103,8 @@ class DeployedSystem:
         self.topology = deployment.placement.topology
         self.testbed = deployment.placement.testbed
         self.version = deployment.version
-        self.notes = (*deployment.placement.notes, *deployment.notes, *of_queues(deployment.ports))
+        clocked = () if deployment.frequency is None else (f"device cores held at {deployment.frequency}",)
+        self.notes = (*deployment.placement.notes, *deployment.notes, *clocked, *of_queues(deployment.ports))
 
     def addresses(self) -> tuple[str, ...]:
         """Return the MAC address of every generator port, in order."""

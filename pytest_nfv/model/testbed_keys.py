@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pytest_nfv.errors import ConfigurationError
@@ -80,6 +81,13 @@ def _of_machine(field: str, read: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda value: getattr(Machine("any", **{field: read(value)}), field)
 
 
+_MAY_CHANGE = Key(
+    "may_change",
+    '["governor", "offloads"]',
+    f"settings that a run may change, and puts back: {', '.join(CHANGES)}. Left out: none",
+    _of_machine("may_change", lambda value: frozenset(listed(text)(value))),
+)
+
 HOST = (
     Key(
         "ssh",
@@ -112,12 +120,7 @@ HOST = (
         "cores where a generator spins, likewise; on a host that is both, other ones",
         _cores,
     ),
-    Key(
-        "may_change",
-        '["governor", "offloads"]',
-        f"settings that a run may change, and puts back: {', '.join(CHANGES)}. Left out: none",
-        _of_machine("may_change", lambda value: frozenset(listed(text)(value))),
-    ),
+    _MAY_CHANGE,
     Key(
         "tags",
         '["x710"]',
@@ -191,6 +194,7 @@ TESTBED = (
         "largest layer-3 packet on the links, in octets. Left out: 1500",
         lambda value: checked_mtu(whole(value)),
     ),
+    replace(_MAY_CHANGE, kinds=("local",)),
     Key(
         "simulation",
         '{ capacity = "12.5Mpps", noise = "0.3%", seed = 7 }',

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pytest_nfv.model.testbed import Testbed
     from pytest_nfv.model.topology import Topology
     from pytest_nfv.plugin.settings import Settings
+    from pytest_nfv.units import Frequency
 
 ACTIVE: pytest.StashKey[Session] = pytest.StashKey()
 
@@ -96,6 +98,18 @@ class Session:
             yield bench
         finally:
             bench.close()
+
+    @contextmanager
+    def clocked(self, bench: Bench, frequency: Frequency | None) -> Iterator[None]:
+        """Hold the device's cores at a frequency for what is deployed within; a plan holds nothing."""
+        if self.settings.plan:
+            yield
+            return
+        bench.clock.ask(frequency)
+        try:
+            yield
+        finally:
+            self.terminal.note(bench.clock.done())
 
     def deployer(self, request: pytest.FixtureRequest, bench: Bench) -> Deploy:
         """Return the `deploy` of one test."""

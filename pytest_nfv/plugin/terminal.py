@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ class Terminal:
         self._shown = False
         self._invalid: list[pytest.TestReport] = []
         self._measured: list[tuple[str, dict[str, Any]]] = []
+        self._notes: list[str] = []
 
     @property
     def _reporter(self) -> pytest.TerminalReporter | None:
@@ -62,6 +64,12 @@ class Terminal:
             terminalreporter.section("dataplane", "=")
             for line in summary.lines(self._measured):
                 terminalreporter.write_line(line)
+        for note in self._notes:
+            terminalreporter.write_line(f"nfv: {note}", yellow=True)
+
+    def note(self, said: Sequence[str]) -> None:
+        """Keep sentences about the machine for the end."""
+        self._notes += said
 
     def deploying(self, what: str) -> None:
         """Show what is being brought up."""

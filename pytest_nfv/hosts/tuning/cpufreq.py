@@ -93,15 +93,16 @@ def _available(core: int, folder: Path, wanted: Frequency) -> None:
         if wanted.khz not in [one.khz for one in listed]:
             raise DeploymentError(
                 f"frequency {wanted}: core {core} has {', '.join(map(str, listed))} "
-                f"({_driver(folder)}, scaling_available_frequencies)"
+                f"({driver_of(folder)}, scaling_available_frequencies)"
             )
         return
     low, high = (Frequency(int((folder / f"cpuinfo_{end}_freq").read_text()) * 1e3) for end in ("min", "max"))
     if not low <= wanted <= high:
-        raise DeploymentError(f"frequency {wanted}: core {core} has {low} to {high} ({_driver(folder)})")
+        raise DeploymentError(f"frequency {wanted}: core {core} has {low} to {high} ({driver_of(folder)})")
 
 
-def _driver(folder: Path) -> str:
+def driver_of(folder: Path) -> str:
+    """Return the name of a clock's driver."""
     try:
         return (folder / "scaling_driver").read_text().strip()
     except FileNotFoundError:
