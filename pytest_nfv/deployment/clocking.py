@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from pytest_nfv.errors import CapabilityMissing
+from pytest_nfv.hosts.tuning.cpufreq import CAPABILITY
 from pytest_nfv.model.testbed import Testbed
 from pytest_nfv.units import Frequency
 
@@ -38,7 +39,7 @@ class DeviceClock:
             CapabilityMissing: there is no clock, or the testbed does not let it be changed.
         """
         if frequency is not None:
-            allowed(self._testbed, SETTING)
+            allowed(self._testbed, SETTING, CAPABILITY)
         self._asked = frequency
 
     def hold(self, where: Sequence[tuple[Tuner, tuple[int, ...]]]) -> Frequency | None:
@@ -73,14 +74,21 @@ class DeviceClock:
         return self.release()
 
 
-def allowed(testbed: Testbed, setting: str) -> None:
+def allowed(testbed: Testbed, setting: str, capability: str) -> None:
     """Raise where a run may not change a setting of the device.
+
+    Args:
+        testbed: whose device.
+        setting: of `model.machine.CHANGES`.
+        capability: that is missing then.
 
     Raises:
         CapabilityMissing: says which line would let it.
     """
     if testbed.kind == "sim":
-        raise CapabilityMissing(setting, f"testbed {testbed.name} is simulated, and has none", "run on a real one")
+        raise CapabilityMissing(
+            capability, f"testbed {testbed.name} is simulated, and has none", "run on a real one"
+        )
     if setting in testbed.device_changes:
         return
     line = f'may_change = ["{setting}"]'
@@ -90,4 +98,6 @@ def allowed(testbed: Testbed, setting: str) -> None:
         where = f'{line} to a testbed of your own: [testbed.NAME] with kind = "local", for --nfv-testbed=FILE'
     else:
         where = f"{line} to [testbed.{testbed.name}] in {testbed.source}"
-    raise CapabilityMissing(setting, f"testbed {testbed.name} does not let a run change it", f"add {where}")
+    raise CapabilityMissing(
+        capability, f"testbed {testbed.name} does not let a run change {setting}", f"add {where}"
+    )

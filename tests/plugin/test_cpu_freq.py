@@ -79,8 +79,3 @@ def test_where_it_may_not_be_changed_it_skips_with_the_line_to_add(run: Run, pyt
     result = run("--nfv-cpu-freq=1.2GHz", "-rs", "-k", "test_clocked", "--nfv-testbed=lab.toml", host="bench")
     result.assert_outcomes(skipped=1, deselected=1)
     assert 'add may_change = ["cpu-frequency"] to [testbed.bench] in lab.toml' in result.stdout.str()
-
-
-def test_where_it_may_not_be_changed_and_is_required_it_fails(run: Run) -> None:
-    result = run("--nfv-cpu-freq=1.2GHz", "--nfv-require=cpufreq")
-    assert result.ret != pytest.ExitCode.OK
