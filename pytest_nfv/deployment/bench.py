@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 
 from pytest_nfv.deployment.clocking import DeviceClock
 from pytest_nfv.deployment.deploy import Deployment
 from pytest_nfv.deployment.limits import Limits, cache_file
 from pytest_nfv.deployment.observer import Observer
-from pytest_nfv.deployment.plan import place
+from pytest_nfv.deployment.plan import Placement, place
+from pytest_nfv.deployment.preparation import Preparation
+from pytest_nfv.deployment.readiness import Finding, findings
+from pytest_nfv.deployment.ready import roles_of
 from pytest_nfv.deployment.system import DeployedSystem, SimulatedSystem, System
 from pytest_nfv.errors import CapabilityMissing, DeploymentError
 from pytest_nfv.hosts.facts import read_facts
@@ -17,12 +21,17 @@ from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.local import LocalHost
 from pytest_nfv.hosts.protocol import Host
 from pytest_nfv.hosts.reap import reap
+from pytest_nfv.hosts.survey import Survey
 from pytest_nfv.model.testbed import Testbed
 from pytest_nfv.model.topology import Topology
 
 
 class Bench:
     """Owns the lab of one testbed for the length of a run.
+
+    Attributes:
+        clock: of the device's cores, as the running test asks.
+        told: sentences about the machine that a person should read, for the end of the run.
 
     A testbed that could not be put back stays broken: every later test stops at once, saying why. So does a
         topology
@@ -33,6 +42,10 @@ class Bench:
     def __init__(self, testbed: Testbed, run_id: str, observer: Observer) -> None:
         self.testbed = testbed
         self.clock = DeviceClock(testbed)
+        self.told: list[str] = []
+        self._preparation = Preparation(testbed.may_change)
+        self._surveyed: Survey | None = None
+        self._ready: tuple[Finding, ...] = ()
         self._run_id = run_id
         self._observer = observer
         self._host = LocalHost(run_id)
@@ -49,7 +62,11 @@ class Bench:
 
     def environment(self) -> dict[str, object]:
         """Return the facts that every figure from here depends on, for the record."""
-        return {"testbed": self.testbed.to_json(), "host": read_facts(self._host).to_json()}
+        host = read_facts(self._host).to_json() | (self._surveyed.to_json() if self._surveyed else {})
+        return {
+            "testbed": self.testbed.to_json(),
+            "host": host | {"readiness": [one.to_json() for one in self._ready]},
+        }
 
     def system(self, topology: Topology) -> System:
         """Return `topology`, deployed; the standing deployment if it is an equal one.
@@ -70,6 +87,7 @@ class Bench:
         if self._current is None:
             self._observer.deploying(str(topology))
             self._keep_off(placement.device_cores)
+            self._prepare(placement)
             try:
                 self._current = Deployment(placement, self._the_lab())
             except CapabilityMissing:
@@ -89,6 +107,14 @@ class Bench:
         elsewhere = self._allowed - set(cores)
         if elsewhere:
             os.sched_setaffinity(0, elsewhere)
+
+    def _prepare(self, placement: Placement) -> None:
+        """Set what the testbed lets be set, for all the cores that are measured on, and look at what is left."""
+        if self._preparation.hold(self._the_lab(), placement.measured_cores):
+            self.told += self._preparation.notes
+        if self._surveyed is None:
+            self._surveyed = self._the_lab().survey(placement.measured_cores)
+            self._ready = findings(read_facts(self._host), self._surveyed, roles_of(placement))
 
     def _the_lab(self) -> Lab:
         if self._lab is None:
@@ -113,4 +139,5 @@ class Bench:
             lab, self._lab = self._lab, None
             os.sched_setaffinity(0, self._allowed)
             if lab is not None:
-                lab.close()
+                with closing(lab):
+                    self.told += [*self.clock.done(), *self._preparation.release()]

@@ -34,6 +34,12 @@ class Placement:
         every = [core for cores in (self.cores.switch, *self.cores.vnfs) for core in cores]
         return tuple(dict.fromkeys(every))
 
+    @property
+    def measured_cores(self) -> tuple[int, ...]:
+        """All cores of the device and the generator."""
+        receiver = () if self.receiver_core is None else (self.receiver_core,)
+        return tuple(dict.fromkeys((*self.device_cores, self.generator_core, *receiver)))
+
     def lines(self) -> list[str]:
         """Describe it, for `--nfv-plan`."""
         cores = ", ".join(map(str, self.cores.switch))

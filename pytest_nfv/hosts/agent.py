@@ -22,6 +22,7 @@ from pytest_nfv.errors import CapabilityMissing, DeploymentError
 from pytest_nfv.hosts import cgroups, hugepages, links, napi, netns, remains, routing, userns
 from pytest_nfv.hosts.inbox import Inbox
 from pytest_nfv.hosts.run_id import namespace_prefix
+from pytest_nfv.hosts.survey import survey
 from pytest_nfv.hosts.tuning.protocol import Scope
 from pytest_nfv.hosts.tuning.table import tune
 
@@ -52,6 +53,7 @@ class Agent:
             "pin": self._pin,
             "huge_pages": self._huge_pages,
             "tune": self._tune,
+            "survey": lambda cores, interfaces: survey(cores, interfaces, self._root).to_json(),
             "read": lambda role, path: self._space(role).read(path),
             "write": lambda role, path, text: self._space(role).write(path, text),
             "remove": self._remove,

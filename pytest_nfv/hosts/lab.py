@@ -16,6 +16,7 @@ from pytest_nfv.hosts.lines import JsonLines, LinesBroken
 from pytest_nfv.hosts.local import Entry, LocalHost, LocalProcess, piped
 from pytest_nfv.hosts.marks import Mark, runtime_directory
 from pytest_nfv.hosts.namespace import NamespaceHost
+from pytest_nfv.hosts.survey import Survey
 
 START_DEADLINE_S = 30.0
 ANSWER_DEADLINE_S = 15.0
@@ -263,6 +264,10 @@ class Lab:
         """
         answer = self._ask("tune", setting=setting, value=value, cores=list(cores), interfaces=list(interfaces))
         return [str(note) for note in answer]
+
+    def survey(self, cores: Sequence[int], interfaces: Sequence[str] = ()) -> Survey:
+        """Return what is set, and what else runs, on cores and interfaces of the machine."""
+        return Survey.of(self._ask("survey", cores=list(cores), interfaces=list(interfaces)))
 
     def remove(self, namespace: NamespaceHost) -> None:
         """Remove a namespace and every link made in it; safe to call twice."""

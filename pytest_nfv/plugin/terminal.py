@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_nfv.deployment.capabilities import switches
+from pytest_nfv.deployment.readiness import compact, lines
+from pytest_nfv.deployment.ready import of_testbed
 from pytest_nfv.model.trial import TrialResult, TrialSpec
 from pytest_nfv.plugin.interrupts import Interrupts
 from pytest_nfv.records import summary
 from pytest_nfv.units import PacketRate
 
 if TYPE_CHECKING:
+    from pytest_nfv.model.testbed import Testbed
     from pytest_nfv.plugin.settings import Settings
 
 
@@ -45,7 +48,16 @@ class Terminal:
             if not self._settings.plan:
                 for name, version, missing in switches(testbed):
                     out.append(f"nfv:   switch {name} {version or f'MISSING: {missing}'}")
+                out += self._readiness(testbed)
         return out
+
+    def _readiness(self, testbed: Testbed) -> list[str]:
+        """Return what is known before anything is deployed about what will spoil figures; all of it with -v."""
+        if testbed.kind != "local":
+            return []
+        found = of_testbed(testbed)
+        more = [f"nfv:     {line}" for line in lines(found)] if self._config.get_verbosity() > 0 else []
+        return [f"nfv:   {compact(found)}", *more]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep what the end shows."""

@@ -53,6 +53,9 @@ def tune(directory: Path, name: str, value: str | None, scope: Scope) -> list[st
         return back.left
     try:
         return _set(journal, SETTINGS[name], value, scope)
+    except OSError as error:
+        journal.put_back(name)
+        raise DeploymentError(f"{name} cannot be set to {value}: {error.strerror or error}") from error
     except BaseException:
         journal.put_back(name)
         raise
