@@ -21,7 +21,7 @@ from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.local import LocalHost
 from pytest_nfv.hosts.protocol import Host
 from pytest_nfv.hosts.reap import reap
-from pytest_nfv.hosts.survey import Survey
+from pytest_nfv.hosts.survey import Survey, survey
 from pytest_nfv.model.testbed import Testbed
 from pytest_nfv.model.topology import Topology
 
@@ -113,7 +113,7 @@ class Bench:
         if self._preparation.hold(self._the_lab(), placement.measured_cores):
             self.told += self._preparation.notes
         if self._surveyed is None:
-            self._surveyed = self._the_lab().survey(placement.measured_cores)
+            self._surveyed = survey(placement.measured_cores)
             self._ready = findings(read_facts(self._host), self._surveyed, roles_of(placement))
 
     def _the_lab(self) -> Lab:
