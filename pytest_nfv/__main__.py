@@ -20,6 +20,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     reap.set_defaults(command=_reap)
     facts = commands.add_parser("facts", help="print what matters about this machine, as JSON")
     facts.set_defaults(command=_facts)
+    ready = commands.add_parser("ready", help="say what on this machine will spoil a measurement, and what to do")
+    for role in ("device", "generator"):
+        ready.add_argument(
+            f"--{role}-cores", metavar="LIST", default="", help="as 2-3,8; default: as a run chooses"
+        )
+    ready.add_argument("--interface", action="append", default=[], help="that frames go through; may be repeated")
+    ready.add_argument("--json", action="store_true", help="print it as JSON")
+    ready.set_defaults(command=_ready)
     found = commands.add_parser("capabilities", help="try what this machine can do, by the names of --nfv-require")
     found.set_defaults(command=_capabilities)
     limits = commands.add_parser("limits", help="print what the generator can offer, as kept from earlier runs")
@@ -52,6 +60,18 @@ def _facts(options: argparse.Namespace) -> None:
     from pytest_nfv.hosts.local import LocalHost
 
     print(json.dumps(read_facts(LocalHost()).to_json(), indent=2))
+
+
+def _ready(options: argparse.Namespace) -> None:
+    from pytest_nfv.deployment.readiness import compact, lines
+    from pytest_nfv.deployment.ready import of_this_machine, roles_named
+
+    roles = roles_named(options.device_cores, options.generator_cores)
+    found = of_this_machine(roles, tuple(options.interface))
+    if options.json:
+        print(json.dumps([one.to_json() for one in found], indent=2))
+    else:
+        print("\n".join([compact(found), *lines(found)]))
 
 
 def _capabilities(options: argparse.Namespace) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from pytest_nfv.deployment.plan import Placement, place
 from pytest_nfv.deployment.readiness import Finding, Roles, beyond, findings
 from pytest_nfv.errors import CapabilityMissing, ConfigurationError
+from pytest_nfv.hosts.cores import core_list
 from pytest_nfv.hosts.facts import read_facts
 from pytest_nfv.hosts.local import LocalHost
 from pytest_nfv.hosts.survey import survey
-from pytest_nfv.model.testbed import Testbed
+from pytest_nfv.model.testbed import Testbed, built_in
 from pytest_nfv.model.topology import P2P, VSwitch
 
 
@@ -28,10 +30,34 @@ def of_testbed(testbed: Testbed) -> tuple[Finding, ...]:
     if testbed.kind != "local":
         return ()
     try:
-        roles = roles_of(place(P2P(VSwitch("any")), testbed, sorted(os.sched_getaffinity(0))))
+        roles = _roles_on(testbed)
     except (CapabilityMissing, ConfigurationError):
         return ()
     return beyond(of_this_machine(roles), testbed.may_change)
+
+
+def roles_named(device: str, generator: str) -> Roles:
+    """Return the roles of cores named as `2-3,8`; of those not named, as a run on `local` gives them.
+
+    Raises:
+        ConfigurationError: it is no such list, or a core is not ours to use.
+        CapabilityMissing: there are too few cores.
+    """
+    local = built_in()["local"]
+    return _roles_on(replace(local, device_cores=_listed(device), generator_cores=_listed(generator)))
+
+
+def _roles_on(testbed: Testbed) -> Roles:
+    allowed = sorted(os.sched_getaffinity(0))
+    placed = roles_of(place(P2P(VSwitch("any")), testbed, allowed))
+    return Roles(testbed.device_cores or placed.device, testbed.generator_cores or placed.generator)
+
+
+def _listed(text: str) -> tuple[int, ...]:
+    try:
+        return core_list(text) if text else ()
+    except ValueError as error:
+        raise ConfigurationError(f"cores {text!r}: accepted: a list such as 2-3,8") from error
 
 
 def of_this_machine(roles: Roles, interfaces: tuple[str, ...] = ()) -> tuple[Finding, ...]:

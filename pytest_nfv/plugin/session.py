@@ -164,7 +164,7 @@ def _note(used: dict[str, Any], bench: Bench, system: System) -> None:
     name = bench.testbed.name
     used.setdefault("environment", {}).setdefault(name, bench.environment())
     used.setdefault("versions", {})[f"{name}/{system.topology.vswitch}"] = system.version
-    used.setdefault("plan", []).append(f"{name}: {system.topology}")
+    used.setdefault("plan", []).append("; ".join([f"{name}: {system.topology}", *system.where]))
 
 
 class Deployer:
