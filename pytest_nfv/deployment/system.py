@@ -130,6 +130,8 @@ class DeployedSystem:
             return Unlimited()
         runner = TrialRunner(self._deployment, replace(load, maximum=True), observer)
         key = identity(self._deployment.placement, self._deployment.ports, load)
+        if self._deployment.frequency is not None:  # a slow device takes frames slowly, or shares its clock
+            key = {**key, "clock": str(self._deployment.frequency)}
         return Measured(self._limits, key, runner.measure)
 
 

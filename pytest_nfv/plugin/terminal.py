@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_nfv.deployment.capabilities import switches
-from pytest_nfv.deployment.readiness import compact, lines
+from pytest_nfv.deployment.readiness import Finding, compact, lines
 from pytest_nfv.deployment.ready import of_testbed
 from pytest_nfv.model.trial import TrialResult, TrialSpec
 from pytest_nfv.plugin.interrupts import Interrupts
@@ -34,6 +34,7 @@ class Terminal:
         self._invalid: list[pytest.TestReport] = []
         self._measured: list[tuple[str, dict[str, Any]]] = []
         self._notes: list[str] = []
+        self._ready: dict[str, tuple[Finding, ...]] = {}
 
     @property
     def _reporter(self) -> pytest.TerminalReporter | None:
@@ -63,6 +64,9 @@ class Terminal:
         """Keep what the end shows."""
         if getattr(report, "nfv_outcome", "") == "invalid":
             self._invalid.append(report)
+        for name, one in getattr(report, "nfv_used", {}).get("environment", {}).items():
+            if one["testbed"]["kind"] == "lab":  # of this machine the head has told
+                self._ready[name] = tuple(Finding(**finding) for finding in one["host"].get("readiness", ()))
         self._measured += [(report.nodeid, one) for one in getattr(report, "nfv_measurements", [])]
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -76,6 +80,11 @@ class Terminal:
             terminalreporter.section("dataplane", "=")
             for line in summary.lines(self._measured):
                 terminalreporter.write_line(line)
+        for name, found in self._ready.items():
+            terminalreporter.write_line(f"nfv: testbed {name}, {compact(found)}")
+            if self._config.get_verbosity() > 0:
+                for line in lines(found):
+                    terminalreporter.write_line(f"nfv:   {line}")
         for note in self._notes:
             terminalreporter.write_line(f"nfv: {note}", yellow=True)
 

@@ -103,5 +103,5 @@ def put_back(directory: Path) -> list[str]:
         raise OSError("; ".join(back.trouble))
     return [
         *(f"change of {knob}" for knob in dict.fromkeys(back.done)),
-        *(f"no change: {one}" for one in back.left),
+        *(f"nothing: {one}" for one in back.left),
     ]
