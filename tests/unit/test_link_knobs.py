@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 import subprocess
 import sys
@@ -60,12 +61,12 @@ class Card:
 
 def of_card(key: str, card: Card) -> LinkKnob:
     kind, _, interface = key.partition(":")
-    return LinkKnob(kind, interface, card)
+    return LinkKnob(kind, interface, exchange=card)
 
 
 def test_flow_control_is_one_text() -> None:
     card = Card()
-    knob = LinkKnob("pause", "eth1", card)
+    knob = LinkKnob("pause", "eth1", exchange=card)
     assert knob.read() == "autoneg=on rx=on tx=off"
     knob.write("autoneg=off rx=off tx=off")
     assert card.pause == [0, 0, 0]
@@ -75,7 +76,7 @@ def test_flow_control_is_one_text() -> None:
 
 def test_auto_negotiation_goes_off_and_back_with_what_was_advertised() -> None:
     card = Card()
-    knob = LinkKnob("link", "eth1", card)
+    knob = LinkKnob("link", "eth1", exchange=card)
     before = knob.read()
     assert before == f"on advertising={card.advertised.hex()}"
     off = knob.switched(on=False)
@@ -91,30 +92,30 @@ def test_auto_negotiation_goes_off_and_back_with_what_was_advertised() -> None:
 def test_auto_negotiation_that_was_never_on_advertises_all_that_is_supported() -> None:
     card = Card(autoneg=False)
     card.advertised = bytes(8)
-    assert LinkKnob("link", "eth1", card).switched(on=True) == f"on advertising={'ff' * 8}"
+    assert LinkKnob("link", "eth1", exchange=card).switched(on=True) == f"on advertising={'ff' * 8}"
 
 
 def test_a_driver_without_link_settings() -> None:
     with pytest.raises(OSError, match="the driver does not tell its link settings"):
-        LinkKnob("link", "eth1", Card(words=0)).read()
+        LinkKnob("link", "eth1", exchange=Card(words=0)).read()
 
 
 def test_a_journal_puts_a_card_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     card = Card()
     monkeypatch.setattr("pytest_nfv.hosts.tuning.journal.knob_of", lambda key: of_card(key, card))
     journal = Journal(tmp_path)
-    journal.change("flow-control", LinkKnob("pause", "eth1", card), "autoneg=off rx=off tx=off")
-    knob = LinkKnob("link", "eth1", card)
+    journal.change("flow-control", LinkKnob("pause", "eth1", exchange=card), "autoneg=off rx=off tx=off")
+    knob = LinkKnob("link", "eth1", exchange=card)
     journal.change("auto-negotiation", knob, knob.switched(on=False))
     assert sorted(Journal(tmp_path).put_back().done) == ["link:eth1", "pause:eth1"]
     assert (card.pause, card.autoneg) == ([1, 1, 0], True)
 
 
 REAL = """
-import json, sys
+import json, os, subprocess, sys
 from pathlib import Path
 from pytest_nfv.errors import CapabilityMissing, DeploymentError
-from pytest_nfv.hosts import tap
+from pytest_nfv.hosts import kernel, tap
 from pytest_nfv.hosts.tuning.link_knobs import LinkKnob
 from pytest_nfv.hosts.tuning.protocol import Scope
 from pytest_nfv.hosts.tuning.table import put_back, tune
@@ -133,13 +134,25 @@ def refused(name, value, interface):
     except (CapabilityMissing, DeploymentError) as error:
         return str(error)
 
+def put_back_from_another():
+    # As a reaper that was started in another network namespace does.
+    here = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    somebody = subprocess.Popen(["sleep", "60"])  # who lives in the host's own
+    kernel.unshare(kernel.CLONE_NEWNET)
+    try:
+        return put_back(run)
+    finally:
+        kernel.setns(here, kernel.CLONE_NEWNET)
+        somebody.kill()
+        somebody.wait()
+
 before = state()
+said = [refused("flow-control", "off", "v0"), refused("offloads", "off", "none0")]
 tune(run, "offloads", "off", Scope(interfaces=["v0"]))
 tune(run, "auto-negotiation", "on", Scope(interfaces=["t0"]))
 during = state()
-said = [refused("flow-control", "off", "v0"), refused("offloads", "off", "none0")]
-put_back(run)
-print(json.dumps([before, during, state(), said]))
+other = put_back_from_another()
+print(json.dumps([before, during, state(), said, other]))
 """
 
 
@@ -149,11 +162,21 @@ def test_real_virtual_interfaces_are_set_and_put_back(tmp_path: Path) -> None:
     if done.returncode:
         why = done.stderr.strip().splitlines()[-1]
         pytest.skip(f"no interfaces of our own: {why}; allow user namespaces and /dev/net/tun")
-    before, during, after, (pause, gone) = json.loads(done.stdout)
+    before, during, after, (pause, gone), put_back = json.loads(done.stdout)
     assert (before["tso:v0"], before["gso:v0"]) == ("on", "on")
     assert (during["tso:v0"], during["gso:v0"]) == ("off", "off")
     assert before["link:t0"].startswith("off ")
     assert during["link:t0"].startswith("on ")
     assert after == before
-    assert pause == "pause:v0 cannot be set to autoneg=off rx=off tx=off: Operation not supported"
-    assert gone == "tso:none0 cannot be set to off: No such device"
+    assert len(put_back) == 3
+    assert all(one.startswith("change of ") for one in put_back)
+    assert re.sub("@[0-9]+", "", pause) == (
+        "pause:v0 cannot be set to autoneg=off rx=off tx=off: Operation not supported"
+    )
+    assert re.sub("@[0-9]+", "", gone) == "tso:none0 cannot be set to off: No such device"
+
+
+def test_a_card_of_a_namespace_that_has_ended_is_gone() -> None:
+    with pytest.raises(OSError, match="No such device"):
+        LinkKnob.of("tso", "lo@1").read()
+    assert LinkKnob.of("tso", "lo@7").key == "tso:lo@7"

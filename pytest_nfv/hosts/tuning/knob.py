@@ -71,5 +71,5 @@ def knob_of(key: str) -> Knob:
     if colon and kind == _FILE and where.startswith("/"):
         return FileKnob(Path(where))
     if colon and kind in LINK_KNOBS:
-        return LinkKnob(kind, where)
+        return LinkKnob.of(kind, where)
     raise ValueError(f"{key!r} names nothing that can be set")

@@ -9,6 +9,7 @@ from errno import EINVAL, EOPNOTSUPP
 
 from pytest_nfv.errors import DeploymentError
 from pytest_nfv.hosts.ethtool import exchange, read_offload, set_offload
+from pytest_nfv.hosts.tuning.home import in_namespace
 
 Exchange = Callable[[str, bytes], bytes]
 
@@ -24,29 +25,39 @@ _WORD = 4
 
 @dataclass(frozen=True, slots=True)
 class LinkKnob:
-    """One setting of an interface of the network namespace that we are in.
+    """One setting of an interface.
 
     Attributes:
         kind: of `LINK_KNOBS`.
+        home: inode of the network namespace that it is in; 0 is that of whoever asks.
         exchange: hands the driver a structure.
     """
 
     kind: str
     interface: str
+    home: int = 0
     exchange: Exchange = exchange
+
+    @classmethod
+    def of(cls, kind: str, where: str) -> LinkKnob:
+        """Return what a key names, `eth1@INODE` behind its kind."""
+        interface, _, home = where.partition("@")
+        return cls(kind, interface, int(home or 0))
 
     @property
     def key(self) -> str:
-        """`tso:eth1`."""
-        return f"{self.kind}:{self.interface}"
+        """`tso:eth1@4026531840`."""
+        return f"{self.kind}:{self.interface}" + (f"@{self.home}" if self.home else "")
 
     def read(self) -> str:
         """Return it as text; the forms are those of `LINK_KNOBS`."""
-        return LINK_KNOBS[self.kind][0](self)
+        with in_namespace(self.home):
+            return LINK_KNOBS[self.kind][0](self)
 
     def write(self, value: str) -> None:
         """Change it to a text of the same form."""
-        LINK_KNOBS[self.kind][1](self, value)
+        with in_namespace(self.home):
+            LINK_KNOBS[self.kind][1](self, value)
 
     def switched(self, on: bool) -> str:
         """Return the text of kind `link` with auto-negotiation on or off, all else as it is."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pytest_nfv.hosts.tuning.home import own
 from pytest_nfv.hosts.tuning.link_knobs import OFFLOADS, LinkKnob
 from pytest_nfv.hosts.tuning.protocol import Scope, Step
 from pytest_nfv.hosts.tuning.words import on_or_off
@@ -19,7 +20,7 @@ class Offloads:
         word = "on" if on_or_off(self.name, value) else "off"
         for interface in scope.interfaces:
             for offload in OFFLOADS:
-                yield Step(LinkKnob(offload, interface), word)
+                yield Step(LinkKnob(offload, interface, own()), word)
 
 
 class FlowControl:
@@ -31,7 +32,7 @@ class FlowControl:
         """Yield it of each interface; what is switched off is not negotiated either."""
         word = "on" if on_or_off(self.name, value) else "off"
         for interface in scope.interfaces:
-            knob = LinkKnob("pause", interface)
+            knob = LinkKnob("pause", interface, own())
             negotiated = knob.read().split()[0] if word == "on" else "autoneg=off"
             yield Step(knob, f"{negotiated} rx={word} tx={word}")
 
@@ -45,6 +46,6 @@ class AutoNegotiation:
         """Yield it of each interface that is set otherwise."""
         on = on_or_off(self.name, value)
         for interface in scope.interfaces:
-            knob = LinkKnob("link", interface)
+            knob = LinkKnob("link", interface, own())
             if knob.read().startswith("on ") != on:
                 yield Step(knob, knob.switched(on))
