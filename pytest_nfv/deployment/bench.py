@@ -6,13 +6,12 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 
+from pytest_nfv.deployment.care import Care, Place
 from pytest_nfv.deployment.clocking import DeviceClock
 from pytest_nfv.deployment.deploy import Deployment
 from pytest_nfv.deployment.limits import Limits, cache_file
 from pytest_nfv.deployment.observer import Observer
 from pytest_nfv.deployment.plan import Placement, place
-from pytest_nfv.deployment.preparation import Preparation
-from pytest_nfv.deployment.readiness import Finding, findings
 from pytest_nfv.deployment.ready import roles_of
 from pytest_nfv.deployment.system import DeployedSystem, SimulatedSystem, System
 from pytest_nfv.errors import CapabilityMissing, DeploymentError
@@ -21,7 +20,7 @@ from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.local import LocalHost
 from pytest_nfv.hosts.protocol import Host
 from pytest_nfv.hosts.reap import reap
-from pytest_nfv.hosts.survey import Survey, survey
+from pytest_nfv.hosts.survey import survey
 from pytest_nfv.model.testbed import Testbed
 from pytest_nfv.model.topology import Topology
 
@@ -31,7 +30,7 @@ class Bench:
 
     Attributes:
         clock: of the device's cores, as the running test asks.
-        told: sentences about the machine that a person should read, for the end of the run.
+        care: of its hosts, before the first trial.
 
     A testbed that could not be put back stays broken: every later test stops at once, saying why. So does a
         topology
@@ -42,10 +41,7 @@ class Bench:
     def __init__(self, testbed: Testbed, run_id: str, observer: Observer) -> None:
         self.testbed = testbed
         self.clock = DeviceClock(testbed)
-        self.told: list[str] = []
-        self._preparation = Preparation(testbed.may_change)
-        self._surveyed: Survey | None = None
-        self._ready: tuple[Finding, ...] = ()
+        self.care = Care()
         self._run_id = run_id
         self._observer = observer
         self._host = LocalHost(run_id)
@@ -62,11 +58,8 @@ class Bench:
 
     def environment(self) -> dict[str, object]:
         """Return the facts that every figure from here depends on, for the record."""
-        host = read_facts(self._host).to_json() | (self._surveyed.to_json() if self._surveyed else {})
-        return {
-            "testbed": self.testbed.to_json(),
-            "host": host | {"readiness": [one.to_json() for one in self._ready]},
-        }
+        facts = read_facts(self._host).to_json() | self.care.seen(self._host.name)
+        return {"testbed": self.testbed.to_json(), "host": facts}
 
     def system(self, topology: Topology) -> System:
         """Return `topology`, deployed; the standing deployment if it is an equal one.
@@ -87,7 +80,7 @@ class Bench:
         if self._current is None:
             self._observer.deploying(str(topology))
             self._keep_off(placement.device_cores)
-            self._prepare(placement)
+            self.care.take(self._places(placement))
             try:
                 self._current = Deployment(placement, self._the_lab())
             except CapabilityMissing:
@@ -108,13 +101,11 @@ class Bench:
         if elsewhere:
             os.sched_setaffinity(0, elsewhere)
 
-    def _prepare(self, placement: Placement) -> None:
-        """Set what the testbed lets be set, for all the cores that are measured on, and look at what is left."""
-        if self._preparation.hold(self._the_lab(), placement.measured_cores):
-            self.told += self._preparation.notes
-        if self._surveyed is None:
-            self._surveyed = survey(placement.measured_cores)
-            self._ready = findings(read_facts(self._host), self._surveyed, roles_of(placement))
+    def _places(self, placement: Placement) -> dict[str, Place]:
+        """Return each host's share."""
+        roles, may_change = roles_of(placement), self.testbed.may_change
+        mine = Place(self._the_lab(), survey, lambda: read_facts(self._host), roles, (), may_change)
+        return {self._host.name: mine}
 
     def _the_lab(self) -> Lab:
         if self._lab is None:
@@ -140,4 +131,5 @@ class Bench:
             os.sched_setaffinity(0, self._allowed)
             if lab is not None:
                 with closing(lab):
-                    self.told += [*self.clock.done(), *self._preparation.release()]
+                    self.care.told += self.clock.done()
+                    self.care.release()

@@ -98,7 +98,7 @@ class Session:
             yield bench
         finally:
             bench.close()
-            self.terminal.note(bench.told)
+            self.terminal.note(bench.care.told)
 
     @contextmanager
     def clocked(self, bench: Bench, frequency: Frequency | None) -> Iterator[None]:
