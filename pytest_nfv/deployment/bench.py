@@ -88,7 +88,7 @@ class Bench:
             except DeploymentError as error:
                 self._failed[topology] = str(error)
                 raise
-        self._current.frequency = self.clock.hold([(self._the_lab(), placement.device_cores)])
+        self._current.frequency = self.clock.hold([(self._the_lab(), placement.clocked_cores)])
         return DeployedSystem(self._current, self._limits)
 
     def _keep_off(self, cores: Sequence[int]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from pytest_nfv.deployment.clocking import Tuner
 from pytest_nfv.deployment.preparation import Preparation
 from pytest_nfv.deployment.readiness import Finding, Roles, findings
+from pytest_nfv.errors import DeploymentError
 from pytest_nfv.hosts.facts import HostFacts
 from pytest_nfv.hosts.survey import Survey
 
@@ -77,10 +78,10 @@ class Care:
         return host.survey.to_json() | {"readiness": [one.to_json() for one in host.found]}
 
     def release(self) -> None:
-        """Put back what was set; safe to call twice.
-
-        Raises:
-            DeploymentError: something could not be; the agents try again at their end.
-        """
+        """Put back what was set, as far as agents can; the rest is theirs, or the reaper's. Safe to call twice."""
         for name, host in self._hosts.items():
-            self.told += [f"{name}: {note}" for note in host.preparation.release()]
+            try:
+                notes = host.preparation.release()
+            except DeploymentError as error:
+                notes = [str(error)]
+            self.told += [f"{name}: {note}" for note in notes]

@@ -35,6 +35,11 @@ class Placement:
         return tuple(dict.fromkeys(every))
 
     @property
+    def clocked_cores(self) -> tuple[int, ...]:
+        """Cores whose clock is the device's: where applications are a part of it, theirs too."""
+        return self.measured_cores if isinstance(self.topology, SocketPair) else self.device_cores
+
+    @property
     def measured_cores(self) -> tuple[int, ...]:
         """All cores of the device and the generator."""
         receiver = () if self.receiver_core is None else (self.receiver_core,)

@@ -6,7 +6,9 @@ run as they do anywhere; where the machine has cpufreq, its own is exercised, to
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -177,6 +179,50 @@ def test_an_unavailable_clock_lists_the_available(bench: Suite, tree: Path) -> N
     status, out = bench.run(*OPTIONS, "--nfv-cpu-freq=1.7GHz", prefix=in_a_sys_of_its_own(tree))
     assert status == 1, out
     assert "has 1.2 GHz, 1.6 GHz, 2.4 GHz (acpi-cpufreq" in " ".join(out.split())
+    assert read(tree) == before
+
+
+@needs_mounts
+@pytest.mark.usefixtures("nothing_left")
+def test_a_host_without_cpufreq_skips(bench: Suite, tree: Path) -> None:
+    for core in os.sched_getaffinity(0):
+        shutil.rmtree(tree / CPU / f"cpu{core}/cpufreq")
+    status, out = bench.run(*OPTIONS, "--nfv-cpu-freq=1.6GHz", "-rs", prefix=in_a_sys_of_its_own(tree))
+    assert status == 0, out
+    assert "1 skipped" in out
+    assert "no cpufreq driver, as in most virtual machines; run on the machine itself" in " ".join(out.split())
+
+
+@needs_mounts
+@pytest.mark.usefixtures("nothing_left")
+def test_a_host_is_prepared_as_far_as_it_lets(bench: Suite, tree: Path) -> None:
+    """Governor, turbo and C-states are set while the run lasts, and what its record says of readiness is after."""
+    file = bench.folder / "lab.toml"
+    file.write_text(file.read_text().replace('["cpu-frequency"]', '["governor", "turbo", "c-states", "offloads"]'))
+    before = read(tree)
+    device = min(os.sched_getaffinity(0))
+    seen = f"{CPUS}/cpu{device}/cpufreq/scaling_governor"
+    bench.write(
+        f"""
+from pathlib import Path
+from pytest_nfv import P2P, PacketRate
+
+def test_prepared(deploy):
+    traffic = deploy(P2P("linux-bridge"))
+    assert Path("{seen}").read_text() == "performance\\n"
+    assert Path("{CPUS}/intel_pstate/no_turbo").read_text() == "1\\n"
+    assert traffic.sustains(PacketRate(1000.0), frame_size=64)
+"""
+    )
+    status, out = bench.run(*OPTIONS, "--nfv-report=report", prefix=in_a_sys_of_its_own(tree))
+    assert status == 0, out
+    record = json.loads((bench.folder / "report" / "record.json").read_text())
+    host = record["environment"]["host"]["bench"]
+    assert host["cores"][str(device)]["governor"] == "performance"
+    told = " ".join(one["text"] for one in host["readiness"])
+    assert "governor" not in told
+    assert "turbo" not in told
+    assert f"device linux-bridge on core {device}" in record["plan"][0]
     assert read(tree) == before
 
 

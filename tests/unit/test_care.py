@@ -49,6 +49,15 @@ def test_a_host_is_prepared_before_it_is_looked_at_and_looked_at_once() -> None:
     assert agent.told[3:] == [("governor", None, (), ())]
 
 
+def test_an_agent_that_is_gone_is_told_of_and_leaves_the_rest_to_its_end() -> None:
+    care, agent, other = Care(), Agent(), Agent()
+    care.take({"dut1": place(agent, Eyes(), 0), "dut2": place(other, Eyes(), 0)})
+    agent.gone = True
+    care.release()
+    assert care.told == ["dut1: the agent is broken"]
+    assert other.told[-1] == ("governor", None, (), ())
+
+
 def test_each_host_is_its_own() -> None:
     care, agents = Care(), {"dut1": Agent(), "gen1": Agent(lacks=["turbo", "governor"])}
     care.take({name: place(agent, Eyes(), 0) for name, agent in agents.items()})

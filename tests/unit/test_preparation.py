@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pytest_nfv.deployment.preparation import PREPARED, Preparation
-from pytest_nfv.errors import CapabilityMissing
+from pytest_nfv.errors import CapabilityMissing, DeploymentError
 from pytest_nfv.hosts.tuning.table import SETTINGS
 
 
 class Agent:
     def __init__(self, lacks: Sequence[str] = ()) -> None:
         self.lacks = lacks
+        self.gone = False
         self.told: list[tuple[str, str | None, tuple[int, ...], tuple[str, ...]]] = []
 
     def tune(
         self, setting: str, value: str | None, *, cores: Sequence[int] = (), interfaces: Sequence[str] = ()
     ) -> list[str]:
+        if self.gone:
+            raise DeploymentError("the agent is broken")
         if value and setting in self.lacks:
             raise CapabilityMissing(setting, "there is none", "buy one")
         self.told.append((setting, value, tuple(cores), tuple(interfaces)))
