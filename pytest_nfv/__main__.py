@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_nfv.errors import CapabilityMissing, ConfigurationError, NfvError
+from pytest_nfv.testbeds import commands as testbed_commands
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,6 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     ready.add_argument("--json", action="store_true", help="print it as JSON")
     ready.set_defaults(command=_ready)
     found = commands.add_parser("capabilities", help="try what this machine can do, by the names of --nfv-require")
+    found.add_argument("names", nargs="*", metavar="NAME", help="only these")
+    found.add_argument(
+        "--json", action="store_true", help="as JSON: what was found, or is missing and how to get it"
+    )
     found.set_defaults(command=_capabilities)
     limits = commands.add_parser("limits", help="print what the generator can offer, as kept from earlier runs")
     limits.add_argument("--forget", action="store_true", help="forget it, so that it is measured again")
@@ -36,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     reference = commands.add_parser("reference", help="print the reference of options, markers and fixtures")
     reference.add_argument("--check", metavar="FILE", help="fail where FILE says something else")
     reference.set_defaults(command=_reference)
+    testbed_commands.add(commands)
     options = parser.parse_args(argv)
     try:
         options.command(options)
@@ -77,11 +83,21 @@ def _ready(options: argparse.Namespace) -> None:
 def _capabilities(options: argparse.Namespace) -> None:
     from pytest_nfv.deployment.capabilities import known, probe
 
-    for name, meaning in known().items():
+    unknown = [name for name in options.names if name not in known()]
+    if unknown:
+        raise ConfigurationError(f"unknown capability {unknown[0]!r}; known: {', '.join(known())}")
+    told = {}
+    for name in options.names or known():
         try:
-            print(f"{name:16} yes  {probe(name)}")
+            told[name] = {"found": probe(name), "missing": "", "remedy": ""}
         except CapabilityMissing as missing:
-            print(f"{name:16} no   {meaning}: {missing.missing}; {missing.remedy}")
+            told[name] = {"found": "", "missing": missing.missing, "remedy": missing.remedy}
+    if options.json:
+        print(json.dumps(told, indent=2))
+        return
+    for name, one in told.items():
+        no = f"no   {known()[name]}: {one['missing']}; {one['remedy']}"
+        print(f"{name:16} " + (f"yes  {one['found']}" if one["found"] else no))
 
 
 def _limits(options: argparse.Namespace) -> None:

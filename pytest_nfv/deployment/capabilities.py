@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from shutil import which
 
 from pytest_nfv.deployment import vnf_capabilities as vnfs
 from pytest_nfv.deployment.cores import CAPABILITY as CORES
@@ -14,6 +15,7 @@ from pytest_nfv.hosts.run_id import new_run_id
 from pytest_nfv.hosts.tuning.cpufreq import CAPABILITY as CPUFREQ
 from pytest_nfv.hosts.tuning.cpufreq import driver_of, frequencies, policy
 from pytest_nfv.hosts.tuning.protocol import Scope
+from pytest_nfv.hosts.userns import privileged
 from pytest_nfv.model.chain import PVP
 from pytest_nfv.model.nf import L2Fwd
 from pytest_nfv.model.testbed import Testbed, built_in
@@ -26,6 +28,7 @@ _MACHINE = {
     "rootless": "network namespaces inside a user namespace",
     "two-cores": "a core for the device and one for the generator",
     CPUFREQ: "cores whose clock can be set, for --nfv-cpu-freq",
+    "sshd": "a second host, as a namespace with an OpenSSH server, for this project's own tests",
     CORES: "a core for each VNF beside the switch's and the generator's, where a placement asks for that",
 }
 
@@ -57,6 +60,8 @@ def probe(name: str) -> str:
         folder = policy(min(os.sched_getaffinity(0)), Scope())
         listed = ", ".join(map(str, frequencies(folder)))
         return f"{driver_of(folder)}, {listed or 'any frequency between its limits'}"
+    if name == "sshd":
+        return _sshd()
     _ = _MACHINE[name]
     lab = Lab(LocalHost(), new_run_id(), rootless=True if name == "rootless" else None)
     try:
@@ -64,6 +69,15 @@ def probe(name: str) -> str:
         return "in a user namespace" if lab.rootless else "as root"
     finally:
         lab.close()
+
+
+def _sshd() -> str:
+    place = which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
+    if place is None:
+        raise CapabilityMissing("sshd", "no OpenSSH server", "apt-get install openssh-server")
+    if not privileged():
+        raise CapabilityMissing("sshd", "a host of its own takes mount and network namespaces", "run as root")
+    return place
 
 
 def switches(testbed: Testbed) -> list[tuple[str, str, str]]:

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
+from pytest_nfv.errors import CommandError
 from pytest_nfv.hosts.cores import core_list
-from pytest_nfv.hosts.protocol import Host
+from pytest_nfv.hosts.protocol import MachineHost
 
 T = TypeVar("T")
 _CPU = "/sys/devices/system/cpu"
+_QUOTA, _PERIOD = "cpu.cfs_quota_us", "cpu.cfs_period_us"
+_FILES = (
+    "/proc/cpuinfo",
+    "/proc/loadavg",
+    "/proc/meminfo",
+    "/proc/self/cgroup",
+    "/proc/self/status",
+    "/proc/sys/kernel/hostname",
+    "/proc/sys/kernel/osrelease",
+    "/etc/os-release",
+    "/sys/devices/system/node/online",
+    f"{_CPU}/online",
+    f"{_CPU}/cpu0/cpufreq/scaling_governor",
+    f"{_CPU}/cpufreq/boost",
+    f"{_CPU}/intel_pstate/no_turbo",
+    f"{_CPU}/smt/active",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +36,7 @@ class HostFacts:
     """Facts of one host; None where the machine does not tell.
 
     Attributes:
+        python: version of the interpreter there that has this package.
         cores_allowed: cores that this process may run on.
         governor: cpufreq's, of the first core; turbo, smt: whether on.
         cpu_quota_cores: how many cores' worth of time the control group allows; None is no limit.
@@ -29,7 +47,7 @@ class HostFacts:
     hostname: str | None
     kernel: str | None
     distribution: str | None
-    python: str
+    python: str | None
     cpu_model: str | None
     cores_online: tuple[int, ...] | None
     cores_allowed: tuple[int, ...] | None
@@ -50,29 +68,30 @@ class HostFacts:
         return asdict(self)
 
 
-def read_facts(host: Host) -> HostFacts:
+def read_facts(host: MachineHost) -> HostFacts:
     """Read a host's facts; a file that is not there is a fact that is not known."""
-    cpuinfo, meminfo = _table(host, "/proc/cpuinfo", ":"), _table(host, "/proc/meminfo", ":")
-    release, status = _table(host, "/etc/os-release", "="), _table(host, "/proc/self/status", ":")
-    load = _line(host, "/proc/loadavg")
+    files = host.read_texts(_FILES)
+    cpuinfo, meminfo = _table(files, "/proc/cpuinfo", ":"), _table(files, "/proc/meminfo", ":")
+    release, status = _table(files, "/etc/os-release", "="), _table(files, "/proc/self/status", ":")
+    load = _line(files, "/proc/loadavg")
     return HostFacts(
-        hostname=_line(host, "/proc/sys/kernel/hostname"),
-        kernel=_line(host, "/proc/sys/kernel/osrelease"),
+        hostname=_line(files, "/proc/sys/kernel/hostname"),
+        kernel=_line(files, "/proc/sys/kernel/osrelease"),
         distribution=release.get("PRETTY_NAME", "").strip('"') or None,
-        python=platform.python_version(),
+        python=_python(host),
         cpu_model=cpuinfo.get("model name") or cpuinfo.get("CPU part"),
-        cores_online=_known(core_list, _line(host, f"{_CPU}/online")),
+        cores_online=_known(core_list, _line(files, f"{_CPU}/online")),
         cores_allowed=_known(core_list, status.get("Cpus_allowed_list")),
-        numa_nodes=_known(core_list, _line(host, "/sys/devices/system/node/online")),
-        governor=_line(host, f"{_CPU}/cpu0/cpufreq/scaling_governor"),
-        turbo=_turbo(host),
-        smt=_known(lambda text: text == "1", _line(host, f"{_CPU}/smt/active")),
+        numa_nodes=_known(core_list, _line(files, "/sys/devices/system/node/online")),
+        governor=_line(files, f"{_CPU}/cpu0/cpufreq/scaling_governor"),
+        turbo=_turbo(files),
+        smt=_known(lambda text: text == "1", _line(files, f"{_CPU}/smt/active")),
         hypervisor=_known(lambda flags: "hypervisor" in flags.split(), cpuinfo.get("flags")),
         memory_kib=_known(_first_number, meminfo.get("MemTotal")),
         huge_pages_total=_known(_first_number, meminfo.get("HugePages_Total")),
         huge_pages_free=_known(_first_number, meminfo.get("HugePages_Free")),
         huge_page_kib=_known(_first_number, meminfo.get("Hugepagesize")),
-        cpu_quota_cores=_quota(host),
+        cpu_quota_cores=_quota(host, files.get("/proc/self/cgroup", "")),
         load_1min=_known(lambda text: float(text.split()[0]), load),
     )
 
@@ -85,46 +104,51 @@ def _first_number(text: str) -> int:
     return int(text.split()[0])
 
 
-def _text(host: Host, path: str) -> str:
-    try:
-        return host.read_text(path)
-    except OSError:
-        return ""
+def _line(files: Mapping[str, str], path: str) -> str | None:
+    return files.get(path, "").strip() or None
 
 
-def _line(host: Host, path: str) -> str | None:
-    return _text(host, path).strip() or None
-
-
-def _table(host: Host, path: str, separator: str) -> dict[str, str]:
+def _table(files: Mapping[str, str], path: str, separator: str) -> dict[str, str]:
     """Return `key: value` lines; of a key that comes again, as each core's do, the first."""
     table: dict[str, str] = {}
-    for line in _text(host, path).splitlines():
+    for line in files.get(path, "").splitlines():
         key, found, value = line.partition(separator)
         if found:
             table.setdefault(key.strip(), value.strip())
     return table
 
 
-def _turbo(host: Host) -> bool | None:
-    off = _line(host, f"{_CPU}/intel_pstate/no_turbo")
+def _python(host: MachineHost) -> str | None:
+    try:
+        return host.python_version()
+    except CommandError:
+        return None  # nothing of ours is there yet
+
+
+def _turbo(files: Mapping[str, str]) -> bool | None:
+    off = _line(files, f"{_CPU}/intel_pstate/no_turbo")
     if off is not None:
         return off == "0"
-    return _known(lambda text: text == "1", _line(host, f"{_CPU}/cpufreq/boost"))
+    return _known(lambda text: text == "1", _line(files, f"{_CPU}/cpufreq/boost"))
 
 
-def _quota(host: Host) -> float | None:
-    """Return the tightest limit on processor time on the way from our control group to the root, in cores."""
-    limits = []
-    for line in _text(host, "/proc/self/cgroup").splitlines():
+def _quota(host: MachineHost, groups: str) -> float | None:
+    """Return the tightest limit on processor time on the way from our control group to the root, in cores.
+
+    Args:
+        host: where the limits are read.
+        groups: text of /proc/self/cgroup.
+    """
+    asked: list[tuple[str, ...]] = []
+    for line in groups.splitlines():
         _, controllers, group = line.split(":", 2)
         for above in _upwards(group):
             if not controllers:
-                limits.append(_limit(_text(host, f"/sys/fs/cgroup{above}/cpu.max").split()))
+                asked.append((f"/sys/fs/cgroup{above}/cpu.max",))
             elif "cpu" in controllers.split(","):
-                base = f"/sys/fs/cgroup/cpu{above}/cpu.cfs_"
-                words = [_line(host, f"{base}quota_us") or "", _line(host, f"{base}period_us") or ""]
-                limits.append(_limit(words))
+                asked.append(tuple(f"/sys/fs/cgroup/cpu{above}/{name}" for name in (_QUOTA, _PERIOD)))
+    files = host.read_texts([path for paths in asked for path in paths])
+    limits = [_limit([word for path in paths for word in files.get(path, "").split()]) for paths in asked]
     return min((limit for limit in limits if limit is not None), default=None)
 
 
@@ -133,7 +157,7 @@ def _upwards(group: str) -> list[str]:
     return ["".join(f"/{part}" for part in parts[:depth]) for depth in range(len(parts), -1, -1)]
 
 
-def _limit(words: list[str]) -> float | None:
+def _limit(words: Sequence[str]) -> float | None:
     if len(words) == 2 and all(word.isdecimal() for word in words) and int(words[1]):
         return int(words[0]) / int(words[1])
     return None

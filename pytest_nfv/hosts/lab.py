@@ -13,9 +13,10 @@ from typing import Any
 from pytest_nfv.errors import CapabilityMissing, ConfigurationError, DeploymentError
 from pytest_nfv.hosts import cgroups, remains, userns
 from pytest_nfv.hosts.lines import JsonLines, LinesBroken
-from pytest_nfv.hosts.local import Entry, LocalHost, LocalProcess, piped
+from pytest_nfv.hosts.local import LocalHost, LocalProcess, piped
 from pytest_nfv.hosts.marks import Mark, runtime_directory
 from pytest_nfv.hosts.namespace import NamespaceHost
+from pytest_nfv.hosts.protocol import Entry
 from pytest_nfv.hosts.survey import Survey
 
 START_DEADLINE_S = 30.0

@@ -2,12 +2,12 @@
 
 Run by path with `python -I -S`, so it imports next to nothing and is through in some ten milliseconds:
 
-    launch.py --parent PID [--report FD] [--user PATH] [--net PATH] [--cgroup PATH] [--cores 0,1]
+    launch.py [--parent PID] [--report FD] [--user PATH] [--net PATH] [--cgroup PATH] [--cores 0,1]
               [--enclosed yes] -- COMMAND [ARGUMENT ...]
 
-It enters namespaces and a control group, pins itself, asks to be killed when its parent ends, and becomes the
-command. What goes wrong before that is told on stderr and on the descriptor of `--report`, with exit status 127;
-the descriptor closes by itself when the command has taken over.
+It enters namespaces and a control group, pins itself, asks to be killed when its parent ends (where told which
+that is), and becomes the command. What goes wrong before is told on stderr and on the descriptor of `--report`,
+with exit status 127; the descriptor closes by itself when the command has taken over.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ def _pin(cores: str) -> None:
         raise OSError(error.errno, f"cannot pin to core {cores}: {error.strerror}") from error
 
 
-def _bind_to(parent: int) -> None:
+def bind_to(parent: int) -> None:
+    """Have this process killed when `parent` ends."""
     # Entering a user namespace changes credentials, which clears the death signal: so it is asked for after that.
     _called(_libc.prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "cannot ask for the death signal")
     if os.getppid() != parent:
@@ -124,7 +125,8 @@ def main(argv: list[str]) -> None:
             _pin(options["--cores"])
         if options.get("--cgroup"):
             _join(options["--cgroup"])
-        _bind_to(int(options["--parent"]))
+        if options.get("--parent"):
+            bind_to(int(options["--parent"]))
         if options.get("--enclosed"):
             _enclose(report)
         for number in (SIGPIPE, SIGXFSZ):  # Python ignores both, and the command would inherit that

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import select
 import signal
 import subprocess
@@ -10,39 +11,16 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from pytest_nfv.errors import CommandError
-from pytest_nfv.hosts.protocol import Completed, Process
+from pytest_nfv.hosts.protocol import COPY_DEADLINE_S, Completed, Entry, Process
 from pytest_nfv.hosts.run_id import RUN_VARIABLE
 from pytest_nfv.hosts.tail import Tail
 
 START_DEADLINE_S = 10.0
 _LAUNCHER = str(Path(__file__).with_name("launch.py"))
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What a command enters; empty stays where we are.
-
-    Attributes:
-        user, net: namespaces, as paths that setns(2) takes.
-        cgroup: control group, its directory.
-        enclosed: in PID and mount namespaces of its own, with a /proc and a /sys of what is seen there.
-    """
-
-    user: str = ""
-    net: str = ""
-    cgroup: str = ""
-    enclosed: bool = False
-
-    def options(self) -> list[str]:
-        """Return the launcher's options for it."""
-        named = {"--user": self.user, "--net": self.net, "--cgroup": self.cgroup}
-        named["--enclosed"] = "yes" if self.enclosed else ""
-        return [word for name, value in named.items() if value for word in (name, value)]
 
 
 class LocalProcess:
@@ -99,7 +77,7 @@ class LocalProcess:
 
 
 class LocalHost:
-    """Implements `hosts.protocol.Host` for this machine.
+    """Implements `hosts.protocol.MachineHost` for this machine.
 
     A command gets a session of its own, so that Ctrl-C at the terminal is ours alone to handle, and is killed by
     the kernel when the thread that started it ends: start long-lived ones from the main thread.
@@ -163,6 +141,49 @@ class LocalHost:
         """Write a small file."""
         Path(path).write_text(text, encoding="utf-8")
 
+    @property
+    def python(self) -> str:
+        """The interpreter that runs this."""
+        return sys.executable
+
+    def python_version(self) -> str:
+        """Return its version."""
+        return platform.python_version()
+
+    def start_unbound(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> Process:
+        """Start in the background what outlives us.
+
+        Raises:
+            CommandError: it could not be started.
+        """
+        try:
+            return LocalProcess(piped(argv, env={**os.environ, **self._marks(), **(env or {})}))
+        except OSError as error:
+            raise CommandError(self.name, argv, None, str(error)) from error
+
+    def read_texts(self, paths: Sequence[str]) -> dict[str, str]:
+        """Return small files' texts by path; those that cannot be read are left out."""
+        found = {}
+        for path in paths:
+            with suppress(OSError):
+                found[path] = self.read_text(path)
+        return found
+
+    def put(self, local: Path, remote: str, *, timeout_s: float = COPY_DEADLINE_S) -> None:
+        """Copy a file."""
+        write_whole(Path(remote), local.read_bytes(), local.stat().st_mode & 0o777)
+
+    def get(self, remote: str, local: Path, *, timeout_s: float = COPY_DEADLINE_S) -> None:
+        """Copy a file."""
+        write_whole(local, Path(remote).read_bytes())
+
+    def within(self, entry: Entry, name: str) -> LocalHost:
+        """Return a host whose commands enter `entry`."""
+        return LocalHost(self._run_id, name=name, entry=entry)
+
+    def _marks(self) -> dict[str, str]:
+        return {RUN_VARIABLE: self._run_id} if self._run_id else {}
+
     def _launched(
         self, argv: Sequence[str], cores: Sequence[int], env: Mapping[str, str] | None
     ) -> subprocess.Popen[str]:
@@ -180,8 +201,8 @@ class LocalHost:
             ]
             command += self._entry.options()
             command += ["--cores", ",".join(map(str, cores))] if cores else []
-            marks = {RUN_VARIABLE: self._run_id} if self._run_id else {}
-            popen = piped([*command, "--", *argv], env={**os.environ, **marks, **(env or {})}, keep=(writer,))
+            environment = {**os.environ, **self._marks(), **(env or {})}
+            popen = piped([*command, "--", *argv], env=environment, keep=(writer,))
         except OSError as error:
             os.close(reader)
             raise CommandError(self.name, argv, None, str(error)) from error
@@ -215,6 +236,17 @@ def piped(
         encoding="utf-8",
         errors="replace",
     )
+
+
+def write_whole(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Write beside the file and rename, so that no part of it is ever seen under its name."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(content)
+        part.chmod(mode)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _told(report: IO[bytes]) -> str:

@@ -1,10 +1,35 @@
-"""What every host can do: this machine, a network namespace on it, later another machine by SSH."""
+"""What every host can do: this machine, another one by SSH, a network namespace on either."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Protocol
+
+COPY_DEADLINE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a command enters; empty stays where we are.
+
+    Attributes:
+        user, net: namespaces, as paths that setns(2) takes.
+        cgroup: control group, its directory.
+        enclosed: in PID and mount namespaces of its own, with a /proc and a /sys of what is seen there.
+    """
+
+    user: str = ""
+    net: str = ""
+    cgroup: str = ""
+    enclosed: bool = False
+
+    def options(self) -> list[str]:
+        """Return the launcher's options for it."""
+        named = {"--user": self.user, "--net": self.net, "--cgroup": self.cgroup}
+        named["--enclosed"] = "yes" if self.enclosed else ""
+        return [word for name, value in named.items() if value for word in (name, value)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,4 +111,55 @@ class Host(Protocol):
         Raises:
             OSError: it cannot be written.
         """
+        ...
+
+
+class MachineHost(Host, Protocol):
+    """A host with files of its own: this machine, or another one."""
+
+    @property
+    def python(self) -> str:
+        """Path of its interpreter that has this package."""
+        ...
+
+    def python_version(self) -> str:
+        """Return that interpreter's version.
+
+        Raises:
+            CommandError: it is not there.
+        """
+        ...
+
+    def start_unbound(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> Process:
+        """Start in the background what outlives us, to put things back: that we ended, it sees by its stdin.
+
+        Raises:
+            CommandError: it could not be started.
+        """
+        ...
+
+    def read_texts(self, paths: Sequence[str]) -> dict[str, str]:
+        """Return small files' texts by path, at once; those that cannot be read are left out."""
+        ...
+
+    def put(self, local: Path, remote: str, *, timeout_s: float = COPY_DEADLINE_S) -> None:
+        """Copy a file of ours onto it: the whole of it, or nothing.
+
+        Raises:
+            OSError: our file cannot be read, or its file cannot be written.
+            DeploymentError: not done in time, or the connection was lost.
+        """
+        ...
+
+    def get(self, remote: str, local: Path, *, timeout_s: float = COPY_DEADLINE_S) -> None:
+        """Copy a file of it to us: the whole of it, or nothing.
+
+        Raises:
+            OSError: its file cannot be read, or ours cannot be written.
+            DeploymentError: not done in time, or the connection was lost.
+        """
+        ...
+
+    def within(self, entry: Entry, name: str) -> MachineHost:
+        """Return a host whose commands enter namespaces or a control group of this one; files stay this one's."""
         ...

@@ -28,10 +28,10 @@ CHANGES = (
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}")
-_PCI = re.compile(r"[0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]")
+_PCI = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]")
 # As ssh(1) takes it; never an option, never a word of a shell.
 _HOST = r"(?:[A-Za-z0-9_][A-Za-z0-9._-]*|\[[0-9a-fA-F:.]+\])"
-_ADDRESS = re.compile(rf"(?:[A-Za-z0-9_][A-Za-z0-9._-]*@)?{_HOST}(?::[0-9]{{1,5}})?")
+_ADDRESS = re.compile(rf"(?:[A-Za-z0-9_][A-Za-z0-9._-]*@)?{_HOST}(?::(?P<port>[0-9]{{1,5}}))?")
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _PYTHON = re.compile(r"(?:~|)(?:/[A-Za-z0-9._+-]+)+")
 
@@ -101,7 +101,8 @@ class Machine:
 
     def __post_init__(self) -> None:
         _named("host", self.name)
-        if self.address and not _ADDRESS.fullmatch(self.address):
+        address = _ADDRESS.fullmatch(self.address)
+        if self.address and not (address and 0 < int(address["port"] or 22) < 65536):
             raise ConfigurationError(
                 f"ssh = {self.address!r}: accepted: [user@]host[:port], or a name in ~/.ssh/config"
             )

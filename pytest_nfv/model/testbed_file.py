@@ -108,6 +108,10 @@ def _machine(file: TomlFile, name: str, table: Mapping[str, Any]) -> Machine:
                     )
         values[key] = tuple(core for cores in by_node.values() for core in cores)
     address = values.pop("ssh", "")
+    if "python" in values and not address:
+        raise ConfigurationError(
+            f"{file.at(*where, 'python')}: python goes with ssh; on this machine it is the one that runs"
+        )
     with file.locating(*where, "ports"):
         _once_each(name, ports)
     with file.locating(*where):
@@ -196,7 +200,7 @@ def _goes_with_kind(file: TomlFile, where: tuple[str, str], values: Mapping[str,
                 f"{file.at(*where, key.name)}: {key.name} goes with kind {' or '.join(map(repr, key.kinds))}, "
                 f"not {kind!r}"
             )
-        if kind == "lab" and key.kinds == ("lab",) and key.name not in values:
+        if key.needed and kind in key.kinds and key.name not in values:
             raise ConfigurationError(f"{file.at(*where)}: {key.name} is missing; accepted: {key.form}")
 
 

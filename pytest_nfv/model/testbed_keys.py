@@ -84,41 +84,46 @@ def _of_machine(field: str, read: Callable[[Any], Any]) -> Callable[[Any], Any]:
 _MAY_CHANGE = Key(
     "may_change",
     '["governor", "offloads"]',
-    f"settings that a run may change, and puts back: {', '.join(CHANGES)}. Left out: none",
+    f"settings that a run may change, and puts back: {', '.join(CHANGES)}",
     _of_machine("may_change", lambda value: frozenset(listed(text)(value))),
+    default="none",
 )
 
 HOST = (
     Key(
         "ssh",
-        '"dut1", "[user@]host[:port]"',
-        "how ssh(1) reaches it; a name in ~/.ssh/config is best. Left out: it is this machine",
+        '"dut1" or "user@host:22"',
+        "how ssh(1) reaches it: a name in ~/.ssh/config, or `[user@]host[:port]`",
         _of_machine("address", text),
+        default="this machine",
     ),
     Key(
         "python",
-        '"/opt/nfv/bin/python"',
-        "interpreter on it that has this package. Left out: where `provision` puts one, "
-        "~/.local/share/pytest-nfv/venv/bin/python; on this machine, the one that runs",
+        '"/opt/nfv/bin/python" or "~/venv/bin/python"',
+        "interpreter on it that has this package",
         _of_machine("python", text),
+        default="`~/.local/share/pytest-nfv/venv/bin/python`, where `provision` puts it; here, the one that runs",
     ),
     Key(
         "ports",
-        'p0 = { interface = "eth1" }',
-        "ports of its network cards, by the names that links use; see below",
+        '{ p0 = { interface = "eth1" } }',
+        "ports of its network cards by the names that links use, each a table as below",
         table,
+        default="none",
     ),
     Key(
         "device_cores",
-        "[2, 3], { 0 = [2, 3], 1 = [18] }",
-        "cores where a device under test forwards, also by NUMA node. Left out: chosen",
+        "[2, 3] or { 0 = [2, 3], 1 = [18] }",
+        "cores where a device under test forwards; also by NUMA node",
         _cores,
+        default="chosen by the placement",
     ),
     Key(
         "generator_cores",
-        "[4], { 0 = [4] }",
-        "cores where a generator spins, likewise; on a host that is both, other ones",
+        "[4] or { 0 = [4] }",
+        "cores where a generator spins; on a host that is device and generator, other ones than the device's",
         _cores,
+        default="chosen by the placement",
     ),
     _MAY_CHANGE,
     Key(
@@ -126,6 +131,7 @@ HOST = (
         '["x710"]',
         "properties that `--nfv-host=tag:x710` picks by",
         _of_machine("tags", listed(text)),
+        default="none",
     ),
 )
 """Keys of `[host.NAME]`."""
@@ -134,17 +140,23 @@ PORT = (
     Key(
         "interface",
         '"eth1"',
-        "the kernel's name of it; this or `pci`",
+        "the kernel's name of it",
         lambda value: NicPort("any", interface=text(value)).interface,
+        default="`pci` says which it is",
     ),
     Key(
-        "pci", '"0000:3b:00.1"', "its PCI address, which stays", lambda value: NicPort("any", pci=text(value)).pci
+        "pci",
+        '"0000:3b:00.1"',
+        "its PCI address, which stays whatever the kernel calls it",
+        lambda value: NicPort("any", pci=text(value)).pci,
+        default="`interface` says which it is",
     ),
     Key(
         "vf",
         "2",
-        "number of the SR-IOV virtual function that is meant. Left out: the port itself",
+        "number of the SR-IOV virtual function that is meant, from 0",
         lambda value: NicPort("any", pci=_ANY_PCI, vf=whole(value)).vf,
+        default="the port itself",
     ),
 )
 """Keys of a port, `[host.NAME] ports.PORT = { ... }`."""
@@ -158,26 +170,35 @@ LINK = (
 """Keys of `[[link]]`."""
 
 TESTBED = (
-    Key("kind", '"local", "sim" or "lab"', "namespaces of this machine, a model, or hosts", _kind, needed=True),
+    Key(
+        "kind",
+        '"local" or "sim" or "lab"',
+        "namespaces of this machine, a model, or hosts with cables",
+        _kind,
+        needed=True,
+    ),
     Key(
         "device",
-        '"dut1", ["dut1", "dut2"]',
-        "host of the device under test; of several, a chain crosses them in this order. Needed",
+        '"dut1" or ["dut1", "dut2"]',
+        "host of the device under test; of several, a chain crosses them in this order",
         _devices,
+        needed=True,
         kinds=("lab",),
     ),
-    Key("generator", '"gen1"', "host of the generator; it may be the device's. Needed", text, kinds=("lab",)),
+    Key("generator", '"gen1"', "host of the generator; it may be the device's", text, needed=True, kinds=("lab",)),
     Key(
         "link",
         '"1GbE"',
-        "what line rate means. Left out: of `local` 100MbE, of `sim` 10GbE, of `lab` its slowest link's speed",
+        "what line rate means",
         _link,
+        default="of `local` 100MbE, of `sim` 10GbE, of `lab` the speed of its slowest link",
     ),
     Key(
         "device_cores",
         "[0]",
-        "cores where the device under test forwards. Left out: chosen",
+        "cores where the device under test forwards",
         _plain_cores,
+        default="chosen by the placement",
         kinds=("local", "sim"),
     ),
     Key(
@@ -185,22 +206,25 @@ TESTBED = (
         "[1]",
         "cores where the generator spins; of two, one sends and one receives where no port does both",
         _plain_cores,
+        default="chosen by the placement",
         kinds=("local", "sim"),
     ),
-    Key("vswitches", '["linux-bridge", "ovs"]', 'switches to test. Left out: ["linux-bridge"]', listed(text)),
+    Key("vswitches", '["linux-bridge", "ovs"]', "switches to test", listed(text), default='`["linux-bridge"]`'),
     Key(
         "mtu",
         "1500",
-        "largest layer-3 packet on the links, in octets. Left out: 1500",
+        "largest layer-3 packet on the links, in octets",
         lambda value: checked_mtu(whole(value)),
+        default="1500",
     ),
     replace(_MAY_CHANGE, kinds=("local",)),
     Key(
         "simulation",
         '{ capacity = "12.5Mpps", noise = "0.3%", seed = 7 }',
-        "the model's parameters, as --nfv-sim takes them. Needed",
+        "the model's parameters, as --nfv-sim takes them",
         _simulation,
+        needed=True,
         kinds=("sim",),
     ),
 )
-"""Keys of `[testbed.NAME]`."""
+"""Keys of `[testbed.NAME]`; one that goes with some kinds only is needed with those only."""

@@ -18,8 +18,9 @@ class Key:
     """One key of a table.
 
     Attributes:
-        form: what is accepted, as an example or in words.
-        help: what it means, and what holds where it is left out.
+        form: what is accepted, as examples with ` or ` between them.
+        help: what it means.
+        default: what holds where it is left out.
         read: from the value that TOML gives; raises ConfigurationError.
         needed: whether a table without it is refused.
         kinds: kinds of testbed that it goes with; empty is any.
@@ -29,6 +30,7 @@ class Key:
     form: str
     help: str
     read: Callable[[Any], Any]
+    default: str = ""
     needed: bool = False
     kinds: tuple[str, ...] = ()
 
@@ -83,7 +85,7 @@ class TomlFile:
         """
         readers = {key.name: key for key in keys}
         self.check_names(path, table, list(readers))
-        missing = next((key for key in keys if key.needed and key.name not in table), None)
+        missing = next((key for key in keys if key.needed and not key.kinds and key.name not in table), None)
         if missing:
             raise ConfigurationError(f"{self.at(*path)}: {missing.name} is missing; accepted: {missing.form}")
         values = {}

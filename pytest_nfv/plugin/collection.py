@@ -28,15 +28,13 @@ def parametrise(metafunc: pytest.Metafunc, names: frozenset[str], settings: Sett
     Testbed and switch are session-scoped parameters, so that pytest's own ordering keeps tests of one switch
     together and redeployments few.
     """
-    if "testbed" in names:
-        testbeds = settings.testbeds
-        metafunc.parametrize(
-            "testbed", testbeds, indirect=True, scope="session", ids=[testbed.name for testbed in testbeds]
-        )
     if "vswitch" in names and not _parametrised(metafunc, "vswitch"):
-        each = [settings.switches_of(testbed) for testbed in settings.testbeds]
-        switches = list(dict.fromkeys(name for one in each for name in one))
-        metafunc.parametrize("vswitch", switches, indirect=True, scope="session")
+        pairs = [(testbed, name) for testbed in settings.testbeds for name in settings.switches_of(testbed)]
+        ids = [f"{testbed.name}-{name}" for testbed, name in pairs]
+        metafunc.parametrize(("testbed", "vswitch"), pairs, indirect=True, scope="session", ids=ids)
+    elif "testbed" in names:
+        ids = [testbed.name for testbed in settings.testbeds]
+        metafunc.parametrize("testbed", settings.testbeds, indirect=True, scope="session", ids=ids)
     if "vnf_host" in names and not _parametrised(metafunc, "vnf_host"):
         metafunc.parametrize("vnf_host", settings.vnf_hosts, indirect=True, scope="session")
     if "cpu_freq" in names and not _parametrised(metafunc, "cpu_freq"):

@@ -47,8 +47,16 @@ class Option:
 
 
 OPTIONS = (
-    Option("host", "NAME", "local", "testbed to run on; `local`, `sim`, or one of --nfv-testbed's", "list"),
-    Option("testbed", "FILE", "", "TOML file that declares more testbeds"),
+    Option(
+        "host",
+        "NAME[,tag:TAG]",
+        "local",
+        "testbeds to run on, one after the other: `local`, `sim`, one of --nfv-testbed's, or all that have a host "
+        "with a tag",
+        "list",
+    ),
+    Option("testbed", "FILE", "", "TOML file that declares more testbeds (docs/testbeds.md)"),
+    Option("ssh-config", "FILE", "", "read instead of ~/.ssh/config for hosts by SSH, as with ssh -F"),
     Option("vswitch", "NAME[,NAME]", "", "switches to test; default: those that the testbed lists", "list"),
     Option(
         "vnf-host",

@@ -10,6 +10,7 @@ from typing import TypeVar
 import pytest
 
 from pytest_nfv.errors import ConfigurationError
+from pytest_nfv.hosts.ssh_config import config_text
 from pytest_nfv.model.goal import SearchGoal
 from pytest_nfv.model.mix import Mix, sizes_of
 from pytest_nfv.model.simulation import Simulation
@@ -31,6 +32,7 @@ class Settings:
 
     Attributes:
         testbeds: those chosen, in order.
+        ssh_config: read instead of ~/.ssh/config.
         vswitches: switches asked for; empty leaves it to each testbed.
         vnf_hosts: where VNFs run, for tests that take it.
         frame_sizes: sizes, or mixes of them, asked for; empty leaves it to each test.
@@ -39,6 +41,7 @@ class Settings:
     """
 
     testbeds: tuple[Testbed, ...]
+    ssh_config: Path | None
     vswitches: tuple[str, ...]
     vnf_hosts: tuple[str, ...]
     frame_sizes: tuple[int | Mix, ...]
@@ -84,7 +87,7 @@ def settings(config: pytest.Config) -> Settings:
     known = read("testbed", lambda text: built_in() | (load(Path(text)) if text else {}))
     link = read("link", lambda text: Link.of(text) if text else None)
     simulation = read("sim", lambda text: Simulation.parse(text) if text else None)
-    testbeds = read("host", lambda text: _each(text, lambda name: _known(name, known)))
+    testbeds = read("host", lambda text: _chosen(text, known))
     if link is not None:
         testbeds = tuple(testbed.with_link(link) for testbed in testbeds)
     if read("oversubscribe", _flag):
@@ -93,6 +96,7 @@ def settings(config: pytest.Config) -> Settings:
         testbeds = read("sim", lambda _: _simulated(testbeds, simulation))
     return Settings(
         testbeds=testbeds,
+        ssh_config=read("ssh-config", lambda text: _ssh_config(text) if text else None),
         vswitches=read("vswitch", lambda text: _each(text, _switch)),
         vnf_hosts=read("vnf-host", lambda text: _each(text, _vnf_host)),
         frame_sizes=read("frame-size", lambda text: _each(text, _frame_size)),
@@ -112,6 +116,11 @@ def _each(text: str, parse: Callable[[str], T]) -> tuple[T, ...]:
     if text and not words:
         raise ConfigurationError("nothing is named; accepted: one name or more, separated by commas")
     return tuple(dict.fromkeys(parse(word) for word in words))
+
+
+def _ssh_config(text: str) -> Path:
+    config_text(Path(text))
+    return Path(text).absolute()
 
 
 def _vnf_host(text: str) -> str:
@@ -166,12 +175,29 @@ def _trial_duration(text: str) -> Duration:
     return found
 
 
+def _chosen(text: str, known: Mapping[str, Testbed]) -> tuple[Testbed, ...]:
+    groups = _each(
+        text, lambda word: _tagged(word[4:], known) if word.startswith("tag:") else (_known(word, known),)
+    )
+    return tuple(dict.fromkeys(testbed for group in groups for testbed in group))
+
+
 def _known(name: str, known: Mapping[str, Testbed]) -> Testbed:
     if name not in known:
         raise ConfigurationError(
             f"unknown host {name!r}; known: {', '.join(known)} (--nfv-testbed=FILE declares more)"
         )
     return known[name]
+
+
+def _tagged(tag: str, known: Mapping[str, Testbed]) -> tuple[Testbed, ...]:
+    found = tuple(testbed for testbed in known.values() if tag in testbed.tags)
+    if not found:
+        tags = sorted({one for testbed in known.values() for one in testbed.tags})
+        raise ConfigurationError(
+            f"unknown tag {tag!r}; known: {', '.join(tags) or 'none'} (hosts in --nfv-testbed=FILE have them)"
+        )
+    return found
 
 
 def _simulated(testbeds: tuple[Testbed, ...], simulation: Simulation) -> tuple[Testbed, ...]:

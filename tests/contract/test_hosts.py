@@ -15,10 +15,12 @@ from typing import NoReturn
 import pytest
 
 from pytest_nfv.errors import CapabilityMissing, CommandError
+from pytest_nfv.hosts.facts import read_facts
 from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.local import LocalHost
-from pytest_nfv.hosts.protocol import Host, Process
+from pytest_nfv.hosts.protocol import Host, MachineHost, Process
 from pytest_nfv.hosts.run_id import RUN_VARIABLE, new_run_id
+from tests.functional.ssh_lab import SshLab, ssh_lab
 
 DEADLINE_S = 20.0
 ECHO = "import sys\nfor line in sys.stdin: print('got', line, end='', flush=True)"
@@ -28,14 +30,26 @@ def python(code: str) -> list[str]:
     return [sys.executable, "-I", "-S", "-c", code]
 
 
-@pytest.fixture(params=["local", "namespace"])
+@pytest.fixture(scope="module")
+def lab(needs: Callable[[str], None], tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshLab]:
+    needs("sshd")
+    with ssh_lab(tmp_path_factory.mktemp("ssh")) as made:
+        yield made
+
+
+@pytest.fixture(params=["local", "namespace", "ssh"])
 def host(
     request: pytest.FixtureRequest, tmp_path: Path, lacks: Callable[[CapabilityMissing], NoReturn]
-) -> Iterator[Host]:
+) -> Iterator[MachineHost]:
     run_id = new_run_id()
     local = LocalHost(run_id)
     if request.param == "local":
         yield local
+        return
+    if request.param == "ssh":
+        far = request.getfixturevalue("lab").ssh("dut", run_id)
+        yield far
+        far.close()
         return
     try:
         lab = Lab(local, run_id, directory=tmp_path)
@@ -165,6 +179,45 @@ def test_files(host: Host, tmp_path: Path) -> None:
         host.read_text(str(tmp_path / "absent"))
     with pytest.raises(OSError, match="absent"):
         host.write_text(str(tmp_path / "absent" / "small"), "")
+
+
+def test_files_at_once(host: MachineHost, tmp_path: Path) -> None:
+    (tmp_path / "one").write_text("1")
+    paths = [str(tmp_path / "one"), str(tmp_path / "absent"), "/proc/self/status", str(tmp_path)]
+    texts = host.read_texts(paths)
+    assert set(texts) == {paths[0], paths[2]}
+    assert texts[paths[0]] == "1"
+    assert "Cpus_allowed_list" in texts[paths[2]]
+
+
+def test_files_are_copied_whole_with_their_mode(host: MachineHost, tmp_path: Path) -> None:
+    ours, there, back = tmp_path / "ours", tmp_path / "-there $(id)'\n", tmp_path / "back"
+    ours.write_bytes(os.urandom(300_000))
+    ours.chmod(0o750)
+    host.put(ours, str(there))
+    assert there.stat().st_mode & 0o777 == 0o750
+    host.get(str(there), back)
+    assert back.read_bytes() == ours.read_bytes()
+    with pytest.raises(FileNotFoundError):
+        host.put(ours, str(tmp_path / "absent" / "file"))
+    with pytest.raises(FileNotFoundError):
+        host.get(str(tmp_path / "absent"), back)
+    with pytest.raises(FileNotFoundError):
+        host.put(tmp_path / "absent", str(there))
+    assert {path.name for path in tmp_path.iterdir()} >= {"ours", there.name, "back"}
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_facts_are_its_own(host: MachineHost) -> None:
+    facts = read_facts(host)
+    assert facts.kernel == os.uname().release
+    assert facts.cores_online
+
+
+def test_what_outlives_us_sees_its_stdin_end(host: MachineHost) -> None:
+    process = host.start_unbound(python("import sys; sys.stdin.read(); sys.exit(7)"))
+    assert process.poll() is None
+    assert process.stop(DEADLINE_S) == 7
 
 
 def test_dies_with_the_process_that_started_it(tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from pytest_nfv.errors import CommandError
 from pytest_nfv.hosts.cores import core_list
 from pytest_nfv.hosts.facts import read_facts
-from pytest_nfv.hosts.protocol import Completed, Process
+from pytest_nfv.hosts.local import LocalHost
 
 CPU = "/sys/devices/system/cpu"
 FILES = {
@@ -27,38 +28,23 @@ FILES = {
 }
 
 
-class Files:
+class Files(LocalHost):
     """A host that is nothing but files."""
 
-    name = "files"
+    def __init__(self, files: Mapping[str, str], python: str = "3.11.2") -> None:
+        super().__init__(name="files")
+        self._files = files
+        self._python = python
+        self.asked = 0
 
-    def __init__(self, files: Mapping[str, str]) -> None:
-        self.files = files
+    def read_texts(self, paths: Sequence[str]) -> dict[str, str]:
+        self.asked += 1
+        return {path: self._files[path] for path in paths if path in self._files}
 
-    def read_text(self, path: str) -> str:
-        try:
-            return self.files[path]
-        except KeyError:
-            raise FileNotFoundError(path) from None
-
-    def write_text(self, path: str, text: str) -> None:
-        raise AssertionError("facts write nothing")
-
-    def run(
-        self,
-        argv: Sequence[str],
-        *,
-        stdin: str = "",
-        timeout_s: float = 30.0,
-        check: bool = True,
-        cores: Sequence[int] = (),
-    ) -> Completed:
-        raise AssertionError("facts run nothing")
-
-    def start(
-        self, argv: Sequence[str], *, cores: Sequence[int] = (), env: Mapping[str, str] | None = None
-    ) -> Process:
-        raise AssertionError("facts start nothing")
+    def python_version(self) -> str:
+        if not self._python:
+            raise CommandError(self.name, ["python"], None, "No such file or directory")
+        return self._python
 
 
 def test_everything_known() -> None:
@@ -87,8 +73,14 @@ def test_everything_known() -> None:
 
 
 def test_nothing_known() -> None:
-    facts = read_facts(Files({})).to_json()
-    assert {key for key, value in facts.items() if value is not None} == {"python"}
+    facts = read_facts(Files({}, python="")).to_json()
+    assert {key for key, value in facts.items() if value is not None} == set()
+
+
+def test_files_are_asked_for_at_once_and_the_limits_that_they_name_after_them() -> None:
+    files = Files(FILES)
+    assert read_facts(files).python == "3.11.2"
+    assert files.asked == 2
 
 
 def test_facts_are_plain_json() -> None:

@@ -9,9 +9,9 @@ import pytest
 
 from pytest_nfv.errors import CapabilityMissing, ConfigurationError, DeploymentError
 from pytest_nfv.hosts.lab import Lab, LinkState
-from pytest_nfv.hosts.local import Entry, LocalHost
+from pytest_nfv.hosts.local import LocalHost
 from pytest_nfv.hosts.namespace import NamespaceHost
-from pytest_nfv.hosts.protocol import Completed
+from pytest_nfv.hosts.protocol import Completed, Entry
 from pytest_nfv.vswitches.linux_bridge import LinuxBridge
 from pytest_nfv.vswitches.protocol import PortCounters
 from pytest_nfv.vswitches.table import DRIVERS, driver

@@ -16,9 +16,10 @@ from pytest_nfv.hosts import userns
 from pytest_nfv.hosts.agent import Agent
 from pytest_nfv.hosts.lab import VethEnd
 from pytest_nfv.hosts.lines import JsonLines, LinesBroken
-from pytest_nfv.hosts.local import Entry, LocalProcess, piped
+from pytest_nfv.hosts.local import LocalProcess, piped
 from pytest_nfv.hosts.namespace import NamespaceHost
 from pytest_nfv.hosts.napi import napi_threads
+from pytest_nfv.hosts.protocol import Entry
 from pytest_nfv.hosts.tail import LINES_KEPT, Tail
 
 ANSWERS = r"""

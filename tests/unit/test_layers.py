@@ -28,9 +28,10 @@ MAY_IMPORT = {
     "vnfs": LAYER_1 | {"hosts", "dpdk"},
     "generators": LAYER_1 | {"hosts"},
     "deployment": LAYER_1 | {"search", "rings", "hosts", "trafgen", "vswitches", "vnfs", "generators"},
+    "testbeds": LAYER_1 | {"hosts", "vswitches"},
     "records": LAYER_1 | {"search"},
     "plugin": LAYER_1 | {"search", "rings", "hosts", "vswitches", "vnfs", "generators", "deployment", "records"},
-    "__main__": LAYER_1 | {"hosts", "deployment", "records", "plugin", "vswitches"},
+    "__main__": LAYER_1 | {"hosts", "deployment", "records", "plugin", "vswitches", "testbeds"},
     "__init__": LAYER_1 | {"deployment"},
 }
 HEAVY = {"numpy", "scapy", "fabric", "pyroute2", "jinja2", "plotly"}

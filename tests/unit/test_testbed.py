@@ -67,7 +67,7 @@ def test_built_in_testbeds_need_no_file() -> None:
         ("[testbed.a]\nkind = 'local'\ndevice_cores = [1]\ngenerator_cores = [1]\n", 1, "shares core 1"),
         ("[testbed.local]\nkind = 'local'\n", 1, "other than the built-in"),
         ("[testbed.a]\nkind = 'sim'\nsimulation = { speed = 1 }\n", 3, "unknown key 'speed'"),
-        ("[testbed.a]\nkind = 'sim'\n", 1, "a simulation goes with kind 'sim'"),
+        ("[testbed.a]\nkind = 'sim'\n", 1, "simulation is missing; accepted: { capacity"),
         ("[testbeds.a]\nkind = 'sim'\n", 1, "unknown key 'testbeds'"),
         ("", 0, "at least one table"),
         ("[testbed", 0, "not TOML"),

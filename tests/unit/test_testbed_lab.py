@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pytest_nfv.errors import ConfigurationError
 from pytest_nfv.model.machine import Rig
@@ -128,6 +132,7 @@ def test_on_one_server_the_generators_ends_come_first() -> None:
         ('ssh = "dut1"', 'shs = "dut1"', 18, "unknown key 'shs'; accepted: device_cores"),
         ('ssh = "dut1"', 'ssh = "-oProxyCommand=x"', 18, "ssh = '-oProxyCommand=x': accepted: [user@]host[:port]"),
         ('ssh = "dut1"', 'ssh = "a b"', 18, "ssh = 'a b'"),
+        ('ssh = "dut1"', 'ssh = "dut1:65536"', 18, "ssh = 'dut1:65536'"),
         ('ssh = "dut1"', "ssh = 7", 18, "7 is not a text"),
         ('"~/venv/bin/python"', '"python; true"', 19, "python = 'python; true': accepted"),
         (
@@ -151,6 +156,7 @@ def test_on_one_server_the_generators_ends_come_first() -> None:
         ("tags", "generator_cores = { 1 = [2] }\ntags", 24, "core 2 on NUMA node 1, above on 0"),
         ('["governor"]', '["governer"]', 23, "may_change names governer; accepted: cpu-frequency, governor"),
         ('["x710"]', '["x 710"]', 24, "tag 'x 710': accepted"),
+        ("[host.gen1]", '[host.gen1]\npython = "/opt/python"', 27, "python goes with ssh; on this machine"),
         ("[host.gen1]", "[host.-gen1]", 26, "host name '-gen1': accepted: letters"),
         ('p0.interface = "eth1"', "p0 = 1", 29, "1: accepted: p0 = {"),
         ('"gen1.p0"', '"gen2.p0"', 8, "unknown host 'gen2'; known: dut1, gen1"),
@@ -197,6 +203,47 @@ def test_tables_of_another_shape(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         loaded(tmp_path, text)
     assert says in str(raised.value)
+
+
+ODD = [
+    "7",
+    "-1",
+    '""',
+    "'x'",
+    "[]",
+    "[[]]",
+    "{}",
+    "{ a = 1 }",
+    "true",
+    "1.5",
+    "1979-05-27",
+    '"\\u0000"',
+    "[1, 'a']",
+    '"a.b"',
+]
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_a_damaged_file_is_refused_or_read(data: st.DataObject) -> None:
+    lines = LAB.splitlines()
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(lines) - 1))
+        how = data.draw(st.sampled_from(["drop", "twice", "value", "moved", "cut"]))
+        line = lines.pop(at)
+        if how == "value":
+            lines.insert(at, f"{line.partition('=')[0]}= {data.draw(st.sampled_from(ODD))}")
+        elif how == "twice":
+            lines[at:at] = [line, line]
+        elif how == "moved":
+            lines.insert(data.draw(st.integers(0, len(lines))), line)
+        elif how == "cut":
+            lines.insert(at, line[: data.draw(st.integers(0, len(line)))])
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "lab.toml"
+        path.write_text("\n".join(lines))
+        with suppress(ConfigurationError):
+            assert all(testbed.kind for testbed in load(path).values())
 
 
 def test_a_device_with_one_cable(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ import pytest
 from pytest_nfv.dpdk import console
 from pytest_nfv.errors import CapabilityMissing, CommandError, ConfigurationError, DeploymentError
 from pytest_nfv.hosts.lab import Lab, LinkState
-from pytest_nfv.hosts.local import Entry, LocalHost
+from pytest_nfv.hosts.local import LocalHost
 from pytest_nfv.hosts.namespace import NamespaceHost
-from pytest_nfv.hosts.protocol import Completed
+from pytest_nfv.hosts.protocol import Completed, Entry
 from pytest_nfv.vswitches import testpmd
 from pytest_nfv.vswitches.protocol import PollCycles, PortCounters
 from pytest_nfv.vswitches.table import driver

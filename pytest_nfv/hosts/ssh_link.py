@@ -1,0 +1,185 @@
+"""One live connection to a far host, with a hand there; it notices its own end."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import secrets
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import paramiko
+
+from pytest_nfv.errors import DeploymentError
+from pytest_nfv.hosts import ssh_connect, ssh_wire
+from pytest_nfv.hosts.hand import SILENCE_S, TOKEN_VARIABLE
+
+ANSWER_S = 10.0
+_BEAT_S = 2.0
+_SILENT_S = 15.0
+
+
+class ConnectionLost(DeploymentError):
+    """It was there and is gone."""
+
+
+class NoMoreSessions(DeploymentError):
+    """sshd lets this connection start no more commands for now (MaxSessions)."""
+
+
+class Link:
+    """A connection, from open to lost or closed; then another one is made.
+
+    Attributes:
+        lost: why it is of no use any more; empty while it is.
+        hello: what the hand said first: `home`, `executable` (its Python), and `sshd` and `born`, for `end`.
+        token: what processes of this connection carry in their environment.
+    """
+
+    def __init__(self, name: str, address: str, python: str, config_file: Path | None) -> None:
+        """Connect and start the hand.
+
+        Raises:
+            DeploymentError: no connection, or no Python there.
+        """
+        self.name = name
+        self.lost = ""
+        self.token = secrets.token_hex(8)
+        self._python = python
+        self._connection = ssh_connect.connect(name, address, config_file)
+        self._transport: paramiko.Transport = self._connection.transport
+        self._answers: dict[int, dict[str, Any]] = {}
+        self._came = threading.Condition()
+        self._numbers = itertools.count(1)
+        self._sending = threading.Lock()
+        self._heard_at = time.monotonic()
+        try:
+            self._hand = self._start_hand()
+            self.hello: dict[str, Any] = self._answer(0, ssh_connect.CONNECT_S, "start")["ok"]
+        except BaseException:
+            self.close()
+            raise
+
+    def _start_hand(self) -> paramiko.Channel:
+        mark = secrets.token_hex(16)
+        channel = self.execute(ssh_wire.hand(mark, self.token, SILENCE_S))
+        arguments = (channel, mark.encode() + b"\n")
+        threading.Thread(target=self._listen, args=arguments, name="pytest-nfv ssh", daemon=True).start()
+        return channel
+
+    def execute(self, payload: bytes, timeout_s: float = ANSWER_S) -> paramiko.Channel:
+        """Open a channel and start what `payload` says (`ssh_wire`).
+
+        Raises:
+            ConnectionLost: no connection any more.
+            NoMoreSessions: sshd refuses another one on this connection.
+        """
+        try:
+            channel = self._transport.open_session(timeout=timeout_s)
+            channel.settimeout(timeout_s)
+            channel.exec_command(ssh_wire.command_line(self._python))
+            channel.sendall(payload)
+            channel.settimeout(None)
+        except paramiko.ChannelException as error:
+            raise NoMoreSessions(f"{self.name}: sshd starts no more commands on a connection: {error}") from error
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            self._lose(f"starting a command: {error or type(error).__name__}")
+            raise self.loss() from error
+        return channel
+
+    @property
+    def marks(self) -> dict[str, str]:
+        """Environment variables of what is to end with the connection."""
+        return {TOKEN_VARIABLE: self.token}
+
+    def ask(self, op: str, timeout_s: float = ANSWER_S, **arguments: Any) -> Any:
+        """Have the hand do something.
+
+        Raises:
+            OSError: what the far kernel says.
+            ConnectionLost: no connection any more, or no answer in time.
+        """
+        number = next(self._numbers)
+        try:
+            self._send({"id": number, "op": op, **arguments})
+        except OSError as error:
+            self._lose(str(error))
+        answer = self._answer(number, timeout_s, op)
+        if "error" in answer:
+            raise OSError(answer["errno"], answer["error"], answer["path"] or None)
+        return answer["ok"]
+
+    def _send(self, request: dict[str, Any]) -> None:
+        with self._sending:
+            self._hand.sendall(json.dumps(request).encode() + b"\n")
+
+    def _answer(self, number: int, timeout_s: float, op: str) -> dict[str, Any]:
+        with self._came:
+            self._came.wait_for(lambda: self.lost or number in self._answers, timeout_s)
+            if number in self._answers:
+                return self._answers.pop(number)
+        self._lose(f"no answer to {op} within {timeout_s:g} s")
+        raise self.loss()
+
+    def _listen(self, channel: paramiko.Channel, mark: bytes) -> None:
+        rest, begun = b"", False
+        channel.settimeout(_BEAT_S)
+        while not self.lost:
+            try:
+                piece = channel.recv(65536)
+                if not piece:
+                    self._lose(self._last_words(channel))
+                    return
+            except TimeoutError:
+                self._beat(begun)
+                continue
+            self._heard_at = time.monotonic()
+            rest += piece
+            if not begun and mark in rest:
+                begun, rest = True, rest.partition(mark)[2]
+            if begun:
+                *lines, rest = rest.split(b"\n")
+                for line in lines:
+                    self._take(json.loads(line))
+
+    def _beat(self, begun: bool) -> None:
+        silent_s = time.monotonic() - self._heard_at
+        if silent_s > _SILENT_S:
+            self._lose(f"nothing heard for {silent_s:.0f} s")
+        elif begun:
+            with suppress(OSError):  # heard of by recv, in a moment
+                self._send({"id": -1, "op": "beat"})
+
+    def _take(self, answer: dict[str, Any]) -> None:
+        if answer["id"] >= 0:
+            with self._came:
+                self._answers[answer["id"]] = answer
+                self._came.notify_all()
+
+    def _last_words(self, channel: paramiko.Channel) -> str:
+        said = b""
+        with suppress(TimeoutError):
+            while piece := channel.recv_stderr(65536):
+                said += piece
+        text = said.decode(errors="replace").strip()
+        if ssh_wire.NO_PYTHON in text:
+            return "no python3 there, which starts every command; apt-get install python3"
+        why = self._transport.get_exception()
+        return text or (str(why) if why else "the other end closed it")
+
+    def _lose(self, why: str) -> None:
+        with self._came:
+            self.lost = self.lost or why
+            self._came.notify_all()
+        ssh_connect.close(self._connection)
+
+    def loss(self) -> ConnectionLost:
+        """Return the error for what this connection was needed for."""
+        return ConnectionLost(f"{self.name}: the connection was lost: {self.lost}")
+
+    def close(self) -> None:
+        """End the connection, and with it what was started over it, unless unbound; safe to call twice."""
+        self._lose("closed")
