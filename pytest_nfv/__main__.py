@@ -21,7 +21,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     reap.set_defaults(command=_reap)
     facts = commands.add_parser("facts", help="print what matters about this machine, as JSON")
     facts.set_defaults(command=_facts)
-    ready = commands.add_parser("ready", help="say what on this machine will spoil a measurement, and what to do")
+    ready = commands.add_parser(
+        "ready", help="say what on a host will spoil a measurement, and what to do about it"
+    )
+    ready.add_argument("host", metavar="HOST", nargs="?", default="", help="what ssh(1) takes, or of --testbed")
+    testbed_commands.add_file(ready)
     for role in ("device", "generator"):
         ready.add_argument(
             f"--{role}-cores", metavar="LIST", default="", help="as 2-3,8; default: as a run chooses"
@@ -69,6 +73,9 @@ def _facts(options: argparse.Namespace) -> None:
 
 
 def _ready(options: argparse.Namespace) -> None:
+    if options.host:
+        print(testbed_commands.ready(options), end="")
+        return
     from pytest_nfv.deployment.readiness import compact, lines
     from pytest_nfv.deployment.ready import of_this_machine, roles_named
 
