@@ -18,6 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     reap = commands.add_parser("reap", help="remove what runs that were killed left behind")
     reap.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    reap.add_argument("--run", default="", metavar="RUN", help="end this run first, where it still lives")
     reap.set_defaults(command=_reap)
     facts = commands.add_parser("facts", help="print what matters about this machine, as JSON")
     facts.set_defaults(command=_facts)
@@ -58,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _reap(options: argparse.Namespace) -> None:
     from pytest_nfv.hosts.reap import reap
 
-    found = reap(dry_run=options.dry_run)
+    found = reap(dry_run=options.dry_run, run_id=options.run)
     for thing in found:
         print(f"{'would remove' if options.dry_run else 'removed'} {thing}")
     if not found:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack
+from pathlib import Path
 
+from pytest_nfv.deployment import rig_care
 from pytest_nfv.deployment.care import Care, Place
-from pytest_nfv.deployment.clocking import DeviceClock
+from pytest_nfv.deployment.clocking import DeviceClock, Tuner
 from pytest_nfv.deployment.deploy import Deployment
+from pytest_nfv.deployment.labs import RigLabs
 from pytest_nfv.deployment.limits import Limits, cache_file
 from pytest_nfv.deployment.observer import Observer
 from pytest_nfv.deployment.plan import Placement, place
 from pytest_nfv.deployment.ready import roles_of
+from pytest_nfv.deployment.rig_plan import place_on_rig
 from pytest_nfv.deployment.system import DeployedSystem, SimulatedSystem, System
 from pytest_nfv.errors import CapabilityMissing, DeploymentError
 from pytest_nfv.hosts.facts import read_facts
@@ -38,7 +42,7 @@ class Bench:
     away, and the next test gets a new one.
     """
 
-    def __init__(self, testbed: Testbed, run_id: str, observer: Observer) -> None:
+    def __init__(self, testbed: Testbed, run_id: str, observer: Observer, ssh_config: Path | None = None) -> None:
         self.testbed = testbed
         self.clock = DeviceClock(testbed)
         self.care = Care()
@@ -47,19 +51,27 @@ class Bench:
         self._host = LocalHost(run_id)
         self._limits = Limits(cache_file())
         self._lab: Lab | None = None
+        self._labs = RigLabs(testbed.rig, ssh_config) if testbed.rig else None
         self._current: Deployment | None = None
         self._broken = ""
         self._failed: dict[Topology, str] = {}
         self._allowed = os.sched_getaffinity(0)
 
     def hosts(self) -> Mapping[str, Host]:
-        """Return the hosts by role."""
+        """Return the hosts by role, and those of a rig by name too."""
+        if self._labs is not None:
+            named, rig = self._labs.hosts(), self._labs.rig
+            return {**named, "device": named[rig.devices[0]], "generator": named[rig.generator]}
         return {"device": self._host, "generator": self._host}
 
     def environment(self) -> dict[str, object]:
         """Return the facts that every figure from here depends on, for the record."""
-        facts = read_facts(self._host).to_json() | self.care.seen(self._host.name)
-        return {"testbed": self.testbed.to_json(), "host": facts}
+        if self._labs is not None:
+            hosts = self._labs.hosts()
+            facts = {name: self._labs.facts(name).to_json() | self.care.seen(name) for name in hosts}
+            return {"testbed": self.testbed.to_json(), "host": facts[self._labs.rig.devices[0]], "hosts": facts}
+        mine = read_facts(self._host).to_json() | self.care.seen(self._host.name)
+        return {"testbed": self.testbed.to_json(), "host": mine}
 
     def system(self, topology: Topology) -> System:
         """Return `topology`, deployed; the standing deployment if it is an equal one.
@@ -74,22 +86,28 @@ class Bench:
             raise DeploymentError(f"testbed {self.testbed.name} broke earlier: {self._broken}")
         if topology in self._failed:
             raise DeploymentError(f"{topology} did not come up before: {self._failed[topology]}")
-        placement = place(topology, self.testbed, sorted(self._allowed))
+        placement = self._place(topology)
         if self._current is not None and (self._current.placement != placement or self._current.broken):
             self._take_down()
         if self._current is None:
             self._observer.deploying(str(topology))
-            self._keep_off(placement.device_cores)
+            if self._labs is None or self._labs.is_here(placement.hosts[0]):
+                self._keep_off(placement.device_cores)
             self.care.take(self._places(placement))
             try:
-                self._current = Deployment(placement, self._the_lab())
+                self._current = Deployment(placement, self._labs or self._the_lab())
             except CapabilityMissing:
                 raise
             except DeploymentError as error:
                 self._failed[topology] = str(error)
                 raise
-        self._current.frequency = self.clock.hold([(self._the_lab(), placement.clocked_cores)])
+        self._current.frequency = self.clock.hold(self._clocks(placement))
         return DeployedSystem(self._current, self._limits)
+
+    def _place(self, topology: Topology) -> Placement:
+        if self._labs is not None:
+            return place_on_rig(topology, self.testbed, self._labs.cores())
+        return place(topology, self.testbed, sorted(self._allowed))
 
     def _keep_off(self, cores: Sequence[int]) -> None:
         """Keep pytest, and all that it starts from now on, off the device's cores until `close`.
@@ -103,9 +121,17 @@ class Bench:
 
     def _places(self, placement: Placement) -> dict[str, Place]:
         """Return each host's share."""
+        if self._labs is not None:
+            return rig_care.places(self._labs, placement)
         roles, may_change = roles_of(placement), self.testbed.may_change
         mine = Place(self._the_lab(), survey, lambda: read_facts(self._host), roles, (), may_change)
         return {self._host.name: mine}
+
+    def _clocks(self, placement: Placement) -> list[tuple[Tuner, tuple[int, ...]]]:
+        """Return where the device's cores are."""
+        if self._labs is not None:
+            return rig_care.clocks(self._labs, placement)
+        return [(self._the_lab(), placement.clocked_cores)]
 
     def _the_lab(self) -> Lab:
         if self._lab is None:
@@ -129,7 +155,9 @@ class Bench:
         finally:
             lab, self._lab = self._lab, None
             os.sched_setaffinity(0, self._allowed)
-            if lab is not None:
-                with closing(lab):
-                    self.care.told += self.clock.done()
-                    self.care.release()
+            with ExitStack() as ends:
+                for one in (self._labs, lab):
+                    if one is not None:
+                        ends.callback(one.close)
+                self.care.told += self.clock.done()
+                self.care.release()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
 
 from pytest_nfv.deployment.engines import VnfCounters
 from pytest_nfv.deployment.wiring import Chains, Instance
@@ -14,21 +15,49 @@ Counters = tuple[Sequence[PortCounters], Mapping[str, VnfCounters]]
 """Of the switch's ports, and of the VNFs by their names."""
 
 
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """One host that frames crossed.
+
+    Attributes:
+        chains: its VNFs, and what they are joined to.
+        before, after: its counters before and after the trial.
+        label: its name, where there are several.
+    """
+
+    chains: Chains
+    before: Counters
+    after: Counters
+    label: str = ""
+
+
 def waterfall(
     report: Report, before: Counters, after: Counters, chains: Chains, *, applications: bool = False
+) -> tuple[Hop, ...]:
+    """Return the hops of `waterfall_across` where all is on one host."""
+    return waterfall_across(report, [Crossing(chains, before, after)], applications=applications)
+
+
+def waterfall_across(
+    report: Report, crossed: Sequence[Crossing], *, applications: bool = False
 ) -> tuple[Hop, ...]:
     """Return every direction's hops in order: into the switch, through each VNF, out of it, back at the generator.
 
     A full ring at the switch's entry refuses frames before the switch sees them: they are that hop's drops. Where
     the ends are `applications`, frames that the receiver was too slow to take are drops of the last hop. Where a
-    VNF has several pairs of vNICs, each hop of it is the sum over them.
+    VNF has several pairs of vNICs, each hop of it is the sum over them. Of several hosts, frames that come in at
+    the generator's odd ports meet the last first.
     """
-    way = _Way(chains, before, after, {flow.direction for flow in report.flows})
+    loaded = {flow.direction for flow in report.flows}
+    hosts = [_Way(one, loaded) for one in crossed]
     hops: list[Hop] = []
     for number, flow in enumerate(report.flows):
-        hops += way.into(flow.direction, report.refused[number])
-        hops += way.through_vnfs(flow.direction)
-        hops.append(way.out(flow.direction))
+        came, refused = flow.sent, report.refused[number]
+        for host in hosts if flow.direction.tx % 2 == 0 else reversed(hosts):
+            hops += host.into(flow.direction, came, refused)
+            hops += host.through_vnfs(flow.direction)
+            hops.append(host.out(flow.direction))
+            came, refused = hops[-1].frames, 0  # what the next one's ring refuses is counted by no generator
         lost_here = {} if not flow.corrupted else {"corrupted": flow.corrupted}
         if applications and report.health.receive_overruns:
             lost_here["socket buffer full"] = report.health.receive_overruns
@@ -38,20 +67,26 @@ def waterfall(
 
 
 class _Way:
-    """Counters of one trial."""
+    """Counters of one trial on one host."""
 
-    def __init__(self, chains: Chains, before: Counters, after: Counters, loaded: Set[Direction]) -> None:
-        self._chains, self._loaded = chains, loaded
+    def __init__(self, crossed: Crossing, loaded: Set[Direction]) -> None:
+        self._chains, self._loaded = crossed.chains, loaded
+        self._label = f"{crossed.label} " if crossed.label else ""
+        before, after = crossed.before, crossed.after
         self._then = {port.port: port for port in before[0]}
         self._now = {port.port: port for port in after[0]}
         self._vnf_then, self._vnf_now = before[1], after[1]
 
-    def into(self, way: Direction, refused: int) -> Iterator[Hop]:
+    def into(self, way: Direction, came: int, refused: int) -> Iterator[Hop]:
         then, now = self._then[way.tx], self._now[way.tx]
         drops = _difference(then.rx_drops, now.rx_drops)
         if now.refused_as and refused:
             drops[now.refused_as] = drops.get(now.refused_as, 0) + refused
-        yield Hop(way, f"{now.name} rx (into the switch)", now.rx_frames - then.rx_frames, drops)
+        frames = now.rx_frames - then.rx_frames
+        unseen = came - frames - sum(drops.values())
+        if now.unseen_as and unseen > 0:
+            drops[now.unseen_as] = unseen
+        yield Hop(way, f"{self._label}{now.name} rx (into the switch)", frames, drops)
 
     def out(self, way: Direction) -> Hop:
         return self._port_tx(way, [way.rx], "out of the switch")
@@ -59,12 +94,16 @@ class _Way:
     def _port_tx(self, way: Direction, ports: Sequence[int], where: str) -> Hop:
         frames = sum(self._now[port].tx_frames - self._then[port].tx_frames for port in ports)
         drops = _sum(_difference(self._then[port].tx_drops, self._now[port].tx_drops) for port in ports)
-        return Hop(way, f"{_names(self._now[port].name for port in ports)} tx ({where})", frames, drops)
+        return Hop(
+            way, f"{self._label}{_names(self._now[port].name for port in ports)} tx ({where})", frames, drops
+        )
 
     def _port_rx(self, way: Direction, ports: Sequence[int], where: str) -> Hop:
         frames = sum(self._now[port].rx_frames - self._then[port].rx_frames for port in ports)
         drops = _sum(_difference(self._then[port].rx_drops, self._now[port].rx_drops) for port in ports)
-        return Hop(way, f"{_names(self._now[port].name for port in ports)} rx ({where})", frames, drops)
+        return Hop(
+            way, f"{self._label}{_names(self._now[port].name for port in ports)} rx ({where})", frames, drops
+        )
 
     def through_vnfs(self, way: Direction) -> Iterator[Hop]:
         lanes = [self._chains.way(way, pair) for pair in range(self._chains.pairs(way))]

@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_nfv.deployment.cores import Cores, sockets_of, spread
 from pytest_nfv.errors import CapabilityMissing, ConfigurationError
+from pytest_nfv.model.machine import NicPort
 from pytest_nfv.model.testbed import Testbed
 from pytest_nfv.model.topology import SocketPair, Topology
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """One host's part of a topology, on a testbed of several hosts.
+
+    Attributes:
+        host: its name; topology: what stands there.
+        cores: where switch and VNFs run on it.
+        ports: of its network cards, in the order of the switch's ports.
+        stations: MAC address of what is behind each.
+        first_vnf: number of its first VNF in the whole.
+    """
+
+    host: str
+    topology: Topology
+    cores: Cores
+    ports: tuple[NicPort, ...]
+    stations: tuple[str, ...]
+    first_vnf: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +40,8 @@ class Placement:
         cores: where switch and VNFs run; generator_core: where the generator spins.
         receiver_core: where its receiving half does, if that is a process of its own; None: one process does both.
         notes: what every figure from this placement must say beside itself.
+        splits: of a testbed with a rig, each host's part; `cores` is the first one's then.
+        far: the generator's ports there, in order.
     """
 
     testbed: Testbed
@@ -27,12 +50,23 @@ class Placement:
     generator_core: int
     notes: tuple[str, ...] = ()
     receiver_core: int | None = None
+    splits: tuple[Split, ...] = ()
+    far: tuple[NicPort, ...] = ()
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Names of the devices' hosts; empty on a testbed that is this machine."""
+        return tuple(split.host for split in self.splits)
 
     @property
     def device_cores(self) -> tuple[int, ...]:
         """All cores of the device under test, the switch's first."""
-        every = [core for cores in (self.cores.switch, *self.cores.vnfs) for core in cores]
-        return tuple(dict.fromkeys(every))
+        return self.cores.every
+
+    @property
+    def generator_cores(self) -> tuple[int, ...]:
+        """The generator's, its sending half's first."""
+        return (self.generator_core,) if self.receiver_core is None else (self.generator_core, self.receiver_core)
 
     @property
     def clocked_cores(self) -> tuple[int, ...]:
@@ -42,8 +76,7 @@ class Placement:
     @property
     def measured_cores(self) -> tuple[int, ...]:
         """All cores of the device and the generator."""
-        receiver = () if self.receiver_core is None else (self.receiver_core,)
-        return tuple(dict.fromkeys((*self.device_cores, self.generator_core, *receiver)))
+        return tuple(dict.fromkeys((*self.device_cores, *self.generator_cores)))
 
     def lines(self) -> list[str]:
         """Describe it, for `--nfv-plan`."""
@@ -51,6 +84,8 @@ class Placement:
         first = f"{self.topology} on testbed {self.testbed.name}, line rate {self.testbed.link}"
         if isinstance(self.topology, SocketPair):
             return [first, *(f"  {note}" for note in self.notes)]
+        if self.splits:
+            return [first, *self._rig_lines(), *(f"  note: {note}" for note in self.notes)]
         return [
             first,
             f"  device {self.topology.vswitch} on core {cores}; generator on core {self._generator_cores}; "
@@ -58,6 +93,21 @@ class Placement:
             *self._vnf_lines(),
             *(f"  note: {note}" for note in self.notes),
         ]
+
+    def _rig_lines(self) -> Iterator[str]:
+        for split in self.splits:
+            ports = ", ".join(map(str, split.ports))
+            yield (
+                f"  device {split.topology} on {split.host}, core {', '.join(map(str, split.cores.switch))}, "
+                f"ports {ports}"
+            )
+            for number, (vnf, cores) in enumerate(
+                zip((one for lane in split.topology.lanes for one in lane), split.cores.vnfs, strict=True)
+            ):
+                yield f"    vnf{split.first_vnf + number} {vnf} on core {', '.join(map(str, cores))}"
+        rig = self.testbed.rig
+        host = rig.generator if rig else ""
+        yield f"  generator on {host}, core {self._generator_cores}, ports {', '.join(map(str, self.far))}"
 
     def _vnf_lines(self) -> list[str]:
         vnfs = [vnf for lane in self.topology.lanes for vnf in lane]
@@ -111,13 +161,18 @@ def place(
         notes = (f"sender and {topology.vswitch} share core {generator}; receiver polls on core {device[0]}",)
     spent = spread(topology, device, sockets or sockets_of(device), oversubscribe=testbed.oversubscribe)
     return Placement(
-        testbed, topology, spent, generator, (*notes, *spent.notes), _receiver_core(topology, testbed)
+        testbed,
+        topology,
+        spent,
+        generator,
+        (*notes, *spent.notes),
+        None if isinstance(topology, SocketPair) else receiver_core(topology, testbed.generator_cores),
     )
 
 
-def _receiver_core(topology: Topology, testbed: Testbed) -> int | None:
+def receiver_core(topology: Topology, generator_cores: Sequence[int]) -> int | None:
     """Return the core of a receiving half: with two generator cores, where no port both sends and receives."""
     sends, receives = ({getattr(way, end) for way in topology.directions} for end in ("tx", "rx"))
-    if isinstance(topology, SocketPair) or len(testbed.generator_cores) < 2 or sends & receives:
+    if len(generator_cores) < 2 or sends & receives:
         return None
-    return testbed.generator_cores[1]
+    return generator_cores[1]

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pytest_nfv.deployment.arrivals import as_they_arrive
 from pytest_nfv.deployment.calibration import Floor, latency_every
 from pytest_nfv.deployment.deploy import Deployment
-from pytest_nfv.deployment.hops import waterfall
+from pytest_nfv.deployment.hops import waterfall_across
 from pytest_nfv.deployment.observer import Observer
 from pytest_nfv.deployment.validity import reasons_disturbed, reasons_invalid, reasons_off_clock
 from pytest_nfv.errors import DeploymentError, GeneratorError
 from pytest_nfv.model.accounts import stolen_from_device_s
 from pytest_nfv.model.offer import QUIET_S, FlowOffer, Offer, Shape, by_direction
-from pytest_nfv.model.trial import Direction, ThreadUse, TrialResult, TrialSpec
-from pytest_nfv.vswitches.protocol import PollCycles
+from pytest_nfv.model.trial import Direction, TrialResult, TrialSpec
 
 VNF_QUIET_S = 0.25
 """A VNF that is slow, or has no turn on its core, keeps frames for longer than a switch does."""
@@ -114,10 +112,8 @@ class TrialRunner:
         device, generator = self._deployment, self._deployment.generator
         device.check()
         generator.learn()
-        accounts = device.accounts()
-        before, cycles = device.counters_at_rest(), device.poll_cycles()
+        device.begin()
         started_at = time.time()
-        accounts.start()
         try:
             report = generator.offer(
                 as_they_arrive(self._offer(spec), device.arriving),
@@ -126,11 +122,9 @@ class TrialRunner:
         except GeneratorError:
             device.check()  # a dead switch is the better explanation of a generator that lost its port
             raise
-        cores, threads = accounts.stop()
-        device.check()
-        threads = _worked(threads, device.threads(), cycles, device.poll_cycles())
+        spent, cores, threads = device.end()
         whole = by_direction(report)
-        hops = waterfall(whole, before, device.counters_at_rest(), device.chains, applications=device.applications)
+        hops = waterfall_across(whole, device.crossed(spent), applications=device.applications)
         stolen_s = stolen_from_device_s(cores, threads)
         return TrialResult(
             spec=spec,
@@ -160,21 +154,3 @@ class TrialRunner:
             receiver_measured=self._deployment.applications,
             rewrite=self._load.rewrite,
         )
-
-
-def _worked(
-    threads: Sequence[ThreadUse],
-    names: Mapping[int, str],
-    before: Mapping[int, PollCycles],
-    after: Mapping[int, PollCycles],
-) -> tuple[ThreadUse, ...]:
-    """Say of the device's polling threads which part of their time they had frames."""
-    shares = {}
-    for tid, now in after.items():
-        then = before.get(tid, PollCycles(0, 0))
-        if now.total > then.total:
-            shares[names[tid]] = (now.busy - then.busy) / (now.total - then.total)
-    return tuple(
-        replace(one, worked_s=one.cpu_s * shares[one.name]) if one.role == "device" and one.name in shares else one
-        for one in threads
-    )

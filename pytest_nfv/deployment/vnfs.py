@@ -77,7 +77,7 @@ class Vnfs:
         Args:
             nics: how each vNIC is opened, as the switch said.
             generator: address of each generator port.
-            cores: of each VNF, by its number.
+            cores: of each VNF, by its place among those here.
             shared: whether others use those cores too.
             device_host: where the switch's own interfaces are.
 
@@ -85,14 +85,14 @@ class Vnfs:
             CapabilityMissing: something that it needs is not here.
             DeploymentError: one did not come up.
         """
-        for one in self._chains.instances:
+        for place, one in enumerate(self._chains.instances):
             vnf, node = self._vnfs[one.vnf_number], self._nodes[one.number]
-            own = tuple(nics[2 * one.number : 2 * one.number + 2])
-            mine = cores[one.vnf_number]
+            own = tuple(nics[2 * place : 2 * place + 2])
+            mine = cores[one.vnf_number - self._chains.instances[0].vnf_number]
             host = device_host if vnf.host == "vm" else self._hosted(one, vnf, node, mine)
             function = self._chains.function(one, generator)
-            place = Place(self._lab, one, function, node, host, own, mine, shared)
-            made = self._running[one] = run(place, vnf)
+            at = Place(self._lab, one, function, node, host, own, mine, shared)
+            made = self._running[one] = run(at, vnf)
             self._undo.callback(made.stop)
 
     def _hosted(self, one: Instance, vnf: VNF, node: NamespaceHost, cores: Sequence[int]) -> Host:

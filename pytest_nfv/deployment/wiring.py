@@ -62,12 +62,16 @@ class Ends:
 
 
 class Chains:
-    """The VNFs of a topology, instance by instance."""
+    """The VNFs of a topology, instance by instance.
 
-    def __init__(self, topology: Topology) -> None:
+    Of a topology that goes on on another host, each has its part, whose numbers go on as well.
+    """
+
+    def __init__(self, topology: Topology, first_instance: int = 0, first_vnf: int = 0) -> None:
         self._generator_ports = topology.generator_ports
+        self._first = first_instance
         self._lanes: list[list[list[Instance]]] = []
-        number = vnf_number = 0
+        number, vnf_number = first_instance, first_vnf
         for lane, vnfs in enumerate(topology.lanes):
             places: list[list[Instance]] = []
             for place, vnf in enumerate(vnfs):
@@ -91,7 +95,7 @@ class Chains:
 
     def port(self, instance: Instance, nic: int) -> int:
         """Return the switch's port that faces a vNIC."""
-        return self._generator_ports + 2 * instance.number + nic
+        return self._generator_ports + 2 * (instance.number - self._first) + nic
 
     def segments(self) -> tuple[tuple[int, ...], ...]:
         """Return which ports reach one another: one segment before each VNF, and one behind the last."""
@@ -113,6 +117,12 @@ class Chains:
         behind = self._station(places[instance.place + 1 :], 0, instance.pair, generator[2 * instance.lane + 1])
         before = self._station(places[: instance.place][::-1], 1, instance.pair, generator[2 * instance.lane])
         return function.at(instance.addresses, (before, behind))
+
+    def around(self, first: int, count: int, generator: Sequence[str]) -> tuple[str, str]:
+        """Return the stations before and behind `count` VNFs from `first` on, of a topology with one lane."""
+        (places,) = self._lanes
+        before = self._station(places[:first][::-1], 1, 0, generator[0])
+        return before, self._station(places[first + count :], 0, 0, generator[1])
 
     @staticmethod
     def _station(places: Sequence[Sequence[Instance]], nic: int, pair: int, otherwise: str) -> str:

@@ -43,6 +43,10 @@ class Need:
         return self.mbufs * (self.mbuf_octets + _MBUF_OVERHEAD) // (1 << 20) + _OTHER_MIB
 
 
+def _is_pci(device: str) -> bool:
+    return device.count(":") == 2 and "," not in device
+
+
 def argv(
     settings: Settings,
     need: Need,
@@ -58,7 +62,7 @@ def argv(
     Args:
         settings: the switch's.
         need: memory for frames.
-        devices: as `--vdev` takes them, one a port.
+        devices: as `--vdev` takes them, one a port; or PCI addresses of network cards.
         peers: MAC address that each port's frames go to, in mode `mac`.
         cores: control runs on the first, a forwarding thread on each.
         prefix: keeps its files apart from those of others.
@@ -67,10 +71,12 @@ def argv(
     threads = [f"0@{cores[0]}", *(f"{number}@{core}" for number, core in enumerate(cores, 1))]
     memory = ["--in-memory"] if huge else ["--no-huge", "--no-shconf", "-m", str(need.mebibytes)]
     # Its stdout would otherwise be held back in a buffer, and a prompt come before the answer.
-    line = ["stdbuf", "-oL", COMMAND, "--lcores", ",".join(threads), "--no-pci", "--no-telemetry"]
+    line = ["stdbuf", "-oL", COMMAND, "--lcores", ",".join(threads)]
+    cards = [device for device in devices if _is_pci(device)]
+    line += ["--no-telemetry"] if cards else ["--no-pci", "--no-telemetry"]
     line += ["--iova-mode=va", f"--file-prefix={prefix}", *memory]
     for device in devices:
-        line += ["--vdev", device]
+        line += ["--allow" if device in cards else "--vdev", device]
     line += [
         "--",
         "-i",

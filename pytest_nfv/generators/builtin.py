@@ -29,9 +29,11 @@ class Builtin:
 
     name: ClassVar[str] = "builtin"
 
-    def __init__(self, host: Host, core: int | None) -> None:
+    def __init__(self, host: Host, core: int | None, python: str = sys.executable) -> None:
+        """Make it; it runs on `host`, pinned to `core`, by an interpreter there that has this package."""
         self._host = host
         self._core = core
+        self._python = python
         self._process: Process | None = None
         self._offering = False
         self._version = ""
@@ -63,7 +65,7 @@ class Builtin:
 
     def _start(self) -> None:
         cores = () if self._core is None else (self._core,)
-        argv = [sys.executable, "-m", "pytest_nfv.trafgen"]
+        argv = [self._python, "-m", "pytest_nfv.trafgen"]
         # A pool of numpy's linear algebra threads is of no use to it, and would share its core.
         self._process = self._host.start(
             argv, cores=cores, env={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}

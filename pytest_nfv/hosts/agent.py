@@ -1,28 +1,34 @@
 """The agent of a run: the one process that changes the machine, and puts it back when its parent ends.
 
     python -m pytest_nfv.hosts.agent --run RUN --parent PID --mark FILE [--rootless] [--root DIR]
+    python -m pytest_nfv.hosts.agent --run RUN --silence SECONDS            # on another host than pytest's
 
 It answers requests, a line of JSON each, `{"op": "namespace", "role": "gen"}`, with `{"ok": ...}` or
 `{"error": ...}`. When its stdin ends, its parent does (kill -9 included), or it is asked to terminate, it removes
-what it made, the last thing first, and then the run's mark.
+what it made, the last thing first, and then the run's mark. On another host it makes that mark itself, and also
+ends when it heard nothing, not even a heartbeat, for so many seconds.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from pytest_nfv.errors import CapabilityMissing, DeploymentError
-from pytest_nfv.hosts import cgroups, hugepages, links, napi, netns, remains, routing, userns
+from pytest_nfv.hosts import adopted, cgroups, hugepages, links, napi, netns, remains, routing, userns
+from pytest_nfv.hosts.accounting import Accounts
 from pytest_nfv.hosts.inbox import Inbox
+from pytest_nfv.hosts.marks import Mark, runtime_directory
+from pytest_nfv.hosts.reap import reap
 from pytest_nfv.hosts.run_id import namespace_prefix
 from pytest_nfv.hosts.survey import survey
+from pytest_nfv.hosts.talk import answered, refusal, serve, tell
 from pytest_nfv.hosts.tuning.protocol import Scope
 from pytest_nfv.hosts.tuning.table import tune
 
@@ -56,22 +62,24 @@ class Agent:
             "survey": lambda cores, interfaces: survey(cores, interfaces, self._root).to_json(),
             "read": lambda role, path: self._space(role).read(path),
             "write": lambda role, path, text: self._space(role).write(path, text),
+            "adopt": self._adopt,
+            "open_accounts": self._open_accounts,
+            "close_accounts": self._close_accounts,
             "remove": self._remove,
             "close": self.put_back,
         }
 
     def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Do one request; what goes wrong with the machine is an answer, what goes wrong in here is not."""
-        arguments = dict(request)
-        name = arguments.pop("op")
-        try:
-            return {"ok": self._operations[name](**arguments)}
-        except CapabilityMissing as error:
-            return {"missing": [error.capability, error.missing, error.remedy]}
-        except DeploymentError as error:
-            return {"error": str(error)}
-        except OSError as error:
-            return {"error": f"{name}: {error}", "errno": error.errno}
+        return answered(self._operations, request)
+
+    def greeting(self) -> dict[str, Any]:
+        """Return what the asking end does not know yet."""
+        return {
+            "pid": os.getpid(),
+            "rootless": self._rootless,
+            "directory": str(self._directory),
+        }
 
     def put_back(self) -> list[str]:
         """Kill the run's processes and remove what was made, in reverse; return what went wrong with that."""
@@ -109,8 +117,22 @@ class Agent:
         space = self._spaces.get(role)
         if space is not None:
             links.remove_links(space)
+            adopted.give_back(self._directory, role)
             space.remove()
             del self._spaces[role]
+
+    def _adopt(self, role: str, interface: str, name: str, offloads: dict[str, bool], mtu: int) -> None:
+        adopted.take(self._directory, self._space(role), role, adopted.Wanted(interface, name, offloads, mtu))
+
+    def _open_accounts(self, cores: list[int], threads: list[tuple[int, str]]) -> None:
+        self._accounts = Accounts(
+            device_cores=(), generator_cores=cores, device_threads={}, generator_threads=dict(threads)
+        )
+        self._accounts.start()
+
+    def _close_accounts(self) -> list[list[dict[str, Any]]]:
+        cores, threads = self._accounts.stop()
+        return [[asdict(one) for one in cores], [asdict(one) for one in threads]]
 
     def _veth(self, ends: list[dict[str, Any]], mtu: int) -> None:
         one, other = (
@@ -159,44 +181,45 @@ class Agent:
         return tune(self._directory, setting, value, Scope(cores, interfaces, self._root))
 
 
-def serve(agent: Agent, inbox: Inbox, answers: IO[str]) -> None:
-    """Answer until the inbox ends."""
-    for line in inbox:
-        answers.write(json.dumps(agent.answer(json.loads(line))) + "\n")
-        answers.flush()
-
-
 def main() -> int:
     """Run an agent on the standard streams; 0 where everything was put back."""
     parser = argparse.ArgumentParser(prog="pytest_nfv.hosts.agent")
     parser.add_argument("--run", required=True)
-    parser.add_argument("--parent", required=True, type=int)
-    parser.add_argument("--mark", required=True, type=Path)
+    parser.add_argument("--parent", type=int, default=os.getppid())
+    parser.add_argument("--mark", type=Path)
     parser.add_argument("--rootless", action="store_true")
     parser.add_argument("--root", type=Path, default=Path("/"), help="where /sys and /proc are that `tune` sets")
+    parser.add_argument("--silence", type=float)
     options = parser.parse_args()
-    inbox = Inbox(sys.stdin.fileno(), options.parent)
+    inbox = Inbox(sys.stdin.fileno(), options.parent, options.silence)
     # What a library prints must not come between the answers.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    rootless = options.rootless
     try:
-        if options.rootless:
+        mark = options.mark
+        if mark is None:
+            reap()
+            rootless = not userns.privileged()
+            made = Mark.make(options.run, runtime_directory())  # held open until this process ends
+            made.make_directory()
+            mark = made.path
+        if rootless:
             userns.enter()
-    except CapabilityMissing as error:
-        answers.write(json.dumps({"missing": [error.capability, error.missing, error.remedy]}) + "\n")
+    except (CapabilityMissing, DeploymentError) as error:
+        tell(answers, refusal("start", error))
         answers.close()
         return 1
-    agent = Agent(options.run, options.rootless, options.mark.with_suffix(""), options.root)
+    agent = Agent(options.run, rootless, mark.with_suffix(""), options.root)
+    trouble: list[str] = []
     try:
-        answers.write(json.dumps({"ok": {"pid": os.getpid()}}) + "\n")
-        answers.flush()
-        serve(agent, inbox, answers)
-    except BrokenPipeError:
-        pass  # the parent ended between question and answer
+        with suppress(BrokenPipeError):
+            tell(answers, {"ok": agent.greeting()})
+        serve(agent.answer, inbox, answers)
     finally:
         trouble = agent.put_back()
         if not trouble:
-            options.mark.unlink(missing_ok=True)
+            mark.unlink(missing_ok=True)
         with suppress(OSError):  # nobody may be left to read it
             print("\n".join(trouble), file=sys.stderr, end="", flush=True)
         inbox.close()

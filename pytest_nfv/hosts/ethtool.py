@@ -43,6 +43,19 @@ def read_offload(interface: str, offload: str) -> bool:
         return bool(_value(any_socket, interface, _COMMANDS[offload][0], 0))
 
 
+def get_offload(interface: str, offload: str) -> bool:
+    """Return whether `tso`, `gso` or `gro` of an interface of the calling thread's network namespace is on.
+
+    Raises:
+        DeploymentError: the interface does not tell.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        try:
+            return bool(_value(any_socket, interface, _COMMANDS[offload][0], 0))
+        except OSError as error:
+            raise DeploymentError(f"cannot read {offload} of {interface}: {error.strerror}") from error
+
+
 def _value(any_socket: socket.socket, interface: str, command: int, value: int) -> int:
     return int(struct.unpack("=II", _exchange(any_socket, interface, struct.pack("=II", command, value)))[1])
 

@@ -1,26 +1,20 @@
-"""The lab of a run on this machine: namespaces, links and bridges, owned by the run's agent."""
+"""The lab of a run on a host: namespaces, links and bridges, owned by the run's agent."""
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pytest_nfv.errors import CapabilityMissing, ConfigurationError, DeploymentError
-from pytest_nfv.hosts import cgroups, remains, userns
-from pytest_nfv.hosts.lines import JsonLines, LinesBroken
-from pytest_nfv.hosts.local import LocalHost, LocalProcess, piped
-from pytest_nfv.hosts.marks import Mark, runtime_directory
-from pytest_nfv.hosts.namespace import NamespaceHost
-from pytest_nfv.hosts.protocol import Entry
+from pytest_nfv.errors import ConfigurationError
+from pytest_nfv.hosts.agent_link import AgentLink, FarLink, LocalLink
+from pytest_nfv.hosts.namespace import Ask, NamespaceHost
+from pytest_nfv.hosts.protocol import Entry, MachineHost
 from pytest_nfv.hosts.survey import Survey
+from pytest_nfv.model.trial import CoreUse, ThreadUse
 
-START_DEADLINE_S = 30.0
-ANSWER_DEADLINE_S = 15.0
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}")
 _ROLE = re.compile(r"[a-z][a-z0-9]{0,15}")
 
@@ -55,6 +49,7 @@ class LinkState:
         master: the bridge that it is a port of, or empty.
         mtu: octets of the largest layer-3 packet.
         rx_packets, tx_packets, rx_dropped, tx_dropped, rx_errors, tx_errors: frames.
+        rx_missed: frames that a network card had no room for.
     """
 
     up: bool
@@ -68,13 +63,25 @@ class LinkState:
     tx_dropped: int
     rx_errors: int
     tx_errors: int
+    rx_missed: int = 0
 
 
 class Lab:
-    """Made live, used, closed. Each call has a deadline; once the agent is broken, every call says so."""
+    """Made live, used, closed. Each call has a deadline; once the agent is broken, every call says so.
+
+    Attributes:
+        host: where it is; run_id: the run that all of it is marked with.
+        rootless: it is inside a user namespace; directory: the run's own, on that host.
+    """
 
     def __init__(
-        self, host: LocalHost, run_id: str, rootless: bool | None = None, directory: Path | None = None
+        self,
+        host: MachineHost,
+        run_id: str,
+        rootless: bool | None = None,
+        directory: Path | None = None,
+        *,
+        link: AgentLink | None = None,
     ) -> None:
         """Mark the run as alive and start its agent.
 
@@ -83,6 +90,7 @@ class Lab:
             run_id: from `run_id.new_run_id`.
             rootless: work inside a user namespace; None does so only where this process lacks the rights.
             directory: where marks of runs are; this user's where not given.
+            link: an agent that runs already, on `host`.
 
         Raises:
             CapabilityMissing: no network namespaces for us here; says which setting forbids them.
@@ -90,33 +98,18 @@ class Lab:
         """
         self.host = host
         self.run_id = run_id
-        self.rootless = not userns.privileged() if rootless is None else rootless
-        self._broken = ""
+        self._link = link or LocalLink(run_id, rootless, directory)
+        self.rootless, self.directory = self._link.rootless, self._link.directory
         self._roles: set[str] = set()
-        self._mark = Mark.make(run_id, directory or runtime_directory())
-        try:  # directory: the run's own, for sockets and logs; short, as a socket's path may have 107 octets
-            self.directory = self._mark.make_directory()
-            self._agent = self._start_agent()
-        except DeploymentError:
-            self._mark.remove()
-            raise
-        except OSError as error:
-            remains.remove_directory(self.directory)
-            self._mark.remove()
-            raise DeploymentError(f"the run's agent could not be started: {error}") from error
-        self._lines = JsonLines(self._agent)
-        try:
-            self._exchange(None, START_DEADLINE_S)
-        except BaseException:  # Ctrl-C too: the agent and the mark must not stay
-            self.close()
-            raise
 
-    def _start_agent(self) -> LocalProcess:
-        # Not by the launcher: a death signal would end the agent with us, and it has to outlive us to undo it all.
-        argv = [sys.executable, "-P", "-m", "pytest_nfv.hosts.agent", "--run", self.run_id]
-        argv += ["--parent", str(os.getpid()), "--mark", str(self._mark.path)]
-        argv += ["--rootless"] if self.rootless else []
-        return LocalProcess(piped(argv, keep=(self._mark.descriptor,)))
+    @classmethod
+    def far(cls, host: MachineHost, run_id: str) -> Lab:
+        """Make the lab of a run on another host, by the interpreter that has this package there.
+
+        Raises:
+            DeploymentError: the agent did not start.
+        """
+        return cls(host, run_id, link=FarLink(host, run_id))
 
     def namespace(self, role: str) -> NamespaceHost:
         """Make a network namespace; one of the same role is there already, it becomes `gen2`, `gen3`, ...
@@ -131,9 +124,9 @@ class Lab:
         free = next(name for name in (role, *(f"{role}{n}" for n in range(2, 10000))) if name not in self._roles)
         made = self._ask("namespace", role=free)
         self._roles.add(free)
-        user = f"/proc/{self._agent.pid}/ns/user" if self.rootless else ""
+        user = f"/proc/{self._link.pid}/ns/user" if self.rootless else ""
         entry = Entry(user, made["net"])
-        return NamespaceHost(free, made["name"], self.run_id, entry, self._ask, tuple(made["notes"]))
+        return NamespaceHost(free, made["name"], self.run_id, entry, self._ask, tuple(made["notes"]), self.host)
 
     def veth(self, one: VethEnd, other: VethEnd, mtu: int) -> None:
         """Make a pair of interfaces wired to each other, both up, IPv6 off.
@@ -275,66 +268,51 @@ class Lab:
         self._ask("remove", role=namespace.role)
         self._roles.discard(namespace.role)
 
+    def adopt(self, namespace: NamespaceHost, interface: str, end: VethEnd, mtu: int) -> None:
+        """Take an interface of the host into a namespace, under the name and with the offloads of `end`.
+
+        It keeps its own MAC address. `remove`, `close` and the reaper give it back as it was.
+
+        Raises:
+            DeploymentError: there is none, or it is in use: it has an address, or is a port of something.
+        """
+        self._ask(
+            "adopt",
+            role=namespace.role,
+            interface=interface,
+            name=end.interface,
+            offloads=dict(end.offloads),
+            mtu=mtu,
+        )
+
+    def accounts(self, *, cores: Sequence[int], threads: Mapping[int, str]) -> FarAccounts:
+        """Return processor accounts of the generator on this lab's host."""
+        return FarAccounts(self._ask, cores, threads)
+
     def close(self) -> None:
         """Put everything back and end the agent; safe to call twice.
 
         Raises:
             DeploymentError: something could not be put back; the reaper of the next run will try again.
         """
-        if self._mark.descriptor < 0:
-            return
-        trouble: list[str] = []
-        if not self._broken:
-            try:
-                trouble += self._ask("close")
-            except DeploymentError as error:
-                trouble.append(str(error))
-        self._agent.stop(ANSWER_DEADLINE_S)
-        if self._broken:
-            trouble = self._put_back_instead()
-        if trouble:
-            self._mark.release()
-            raise DeploymentError(f"run {self.run_id} could not be put back: {'; '.join(trouble)}")
-        self._mark.remove()
-
-    def _put_back_instead(self) -> list[str]:
-        """Do the agent's last duty where it died; return what went wrong."""
-        try:
-            remains.kill_processes(self.run_id)
-            remains.remove_namespaces(self.run_id)
-            cgroups.remove_groups(self.run_id)
-            remains.remove_directory(self.directory)
-        except OSError as error:
-            return [str(error)]
-        return []
+        self._link.close()
 
     def _ask(self, op: str, **arguments: Any) -> Any:
-        if self._mark.descriptor < 0:
-            raise DeploymentError(f"{op}: the lab of run {self.run_id} is closed")
-        if self._broken:
-            raise DeploymentError(f"{op}: {self._broken}")
-        return self._exchange({"op": op, **arguments}, ANSWER_DEADLINE_S)
+        return self._link.ask(op, **arguments)
 
-    def _exchange(self, request: Mapping[str, Any] | None, deadline_s: float) -> Any:
-        op = request["op"] if request else "start"
-        try:
-            if request:
-                self._lines.tell(request)
-            answer = self._lines.answer(deadline_s)
-        except LinesBroken as error:
-            raise self._now_broken(op, error) from error
-        except BaseException:  # Ctrl-C, most likely: the answer that still comes would be taken for another's
-            self._broken = f"the run's agent was interrupted during {op}"
-            raise
-        if "missing" in answer:
-            raise CapabilityMissing(*answer["missing"])
-        if answer.get("errno") is not None and op in ("read", "write"):
-            raise OSError(answer["errno"], answer["error"])
-        if "error" in answer:
-            raise DeploymentError(answer["error"])
-        return answer["ok"]
 
-    def _now_broken(self, op: str, why: LinesBroken) -> DeploymentError:
-        said = self._agent.stderr_tail().strip()
-        self._broken = f"the run's agent is broken: {why}" + (f"\n{said}" if said else "")
-        return DeploymentError(f"{op}: {self._broken}")
+class FarAccounts:
+    """Processor accounts that a lab's agent keeps."""
+
+    def __init__(self, ask: Ask, cores: Sequence[int], threads: Mapping[int, str]) -> None:
+        self._ask = ask
+        self._cores, self._threads = list(cores), list(threads.items())
+
+    def start(self) -> None:
+        """Open them."""
+        self._ask("open_accounts", cores=self._cores, threads=self._threads)
+
+    def stop(self) -> tuple[tuple[CoreUse, ...], tuple[ThreadUse, ...]]:
+        """Close them; return what each core and each thread used."""
+        cores, threads = self._ask("close_accounts")
+        return tuple(CoreUse(**one) for one in cores), tuple(ThreadUse(**one) for one in threads)

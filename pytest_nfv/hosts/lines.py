@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -27,6 +28,7 @@ class JsonLines:
         """Speak with `process`, whose stdout nobody else reads."""
         self._process = process
         self._rest = b""
+        self._writing = threading.Lock()
 
     def tell(self, request: Mapping[str, Any]) -> None:
         """Send a request.
@@ -34,9 +36,21 @@ class JsonLines:
         Raises:
             LinesBroken: the other end reads no more.
         """
+        self._write(json.dumps(request) + "\n")
+
+    def beat(self) -> None:
+        """Send an empty line, which asks nothing; from any thread.
+
+        Raises:
+            LinesBroken: the other end reads no more.
+        """
+        self._write("\n")
+
+    def _write(self, text: str) -> None:
         try:
-            self._process.stdin.write(json.dumps(request) + "\n")
-            self._process.stdin.flush()
+            with self._writing:
+                self._process.stdin.write(text)
+                self._process.stdin.flush()
         except (OSError, ValueError) as error:
             raise LinesBroken(f"it reads no more ({error})") from error
 

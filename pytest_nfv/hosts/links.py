@@ -24,6 +24,7 @@ _STATIC = 0x40 | 0x02  # NUD_NOARP and NUD_REACHABLE: as `bridge fdb add ... mas
 _OF_THE_BRIDGE = 0x04  # NTF_MASTER
 _DOOMED = 0x6E66  # group of links that go; groups are each namespace's own
 _COUNTED = ("rx_packets", "tx_packets", "rx_dropped", "tx_dropped", "rx_errors", "tx_errors")
+_MISSED = "rx_missed_errors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,7 @@ def read_links(namespace: Namespace) -> dict[str, dict[str, Any]]:
             "address": link.get("address") or "",
             "mtu": link.get("mtu"),
             **{name: link.get("stats64")[name] for name in _COUNTED},
+            "rx_missed": link.get("stats64")[_MISSED],
         }
         for link in found
     }

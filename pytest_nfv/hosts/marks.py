@@ -19,7 +19,7 @@ from pathlib import Path
 from pytest_nfv.errors import DeploymentError
 from pytest_nfv.hosts.run_id import checked_run_id
 
-_SUFFIX = ".run"
+SUFFIX = ".run"
 
 
 def runtime_directory() -> Path:
@@ -62,7 +62,7 @@ class Mark:
     @property
     def run_id(self) -> str:
         """The run that it stands for."""
-        return self.path.name.removesuffix(_SUFFIX)
+        return self.path.name.removesuffix(SUFFIX)
 
     @property
     def directory(self) -> Path:
@@ -88,7 +88,7 @@ class Mark:
         Raises:
             DeploymentError: there is such a run already, or the file cannot be written.
         """
-        path = directory / (checked_run_id(run_id) + _SUFFIX)
+        path = directory / (checked_run_id(run_id) + SUFFIX)
         try:
             with _locked(directory):
                 descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -118,7 +118,7 @@ def claim_dead(directory: Path) -> list[Mark]:
     """Return the marks of dead runs, each locked for the caller: nobody else finds the same ones."""
     dead = []
     with _locked(directory):
-        for path in sorted(directory.glob(f"*{_SUFFIX}")):
+        for path in sorted(directory.glob(f"*{SUFFIX}")):
             try:
                 descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
             except FileNotFoundError:

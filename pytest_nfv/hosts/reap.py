@@ -5,19 +5,29 @@ A run is dead when the lock on its mark is free. Runs that live, and things whos
 
 from __future__ import annotations
 
+import os
+import signal
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from pytest_nfv.errors import DeploymentError
 from pytest_nfv.hosts import cgroups, marks, remains
 from pytest_nfv.hosts.netns import NAMED
+from pytest_nfv.hosts.run_id import checked_run_id
 from pytest_nfv.hosts.tuning import table as tuning
 
+END_DEADLINE_S = 10.0
 
-def reap(*, dry_run: bool = False, directory: Path | None = None, named: Path = NAMED) -> list[str]:
+
+def reap(
+    *, dry_run: bool = False, directory: Path | None = None, named: Path = NAMED, run_id: str = ""
+) -> list[str]:
     """Remove what dead runs left and return it, a phrase a thing.
 
     Args:
         dry_run: only say what would be removed.
+        run_id: a run that is to end now, where it has not: whoever asks was its only user.
         directory: where the marks are; this user's where not given.
         named: where network namespaces have their names.
 
@@ -26,16 +36,31 @@ def reap(*, dry_run: bool = False, directory: Path | None = None, named: Path = 
     """
     found: list[str] = []
     trouble: list[str] = []
+    if run_id and not dry_run:
+        found += _ended(run_id, directory or marks.runtime_directory())
     for mark in marks.claim_dead(directory or marks.runtime_directory()):
         try:
             found += _left(mark, named) if dry_run else _removed(mark, named)
-        except OSError as error:
+        except (DeploymentError, OSError) as error:
             trouble.append(f"run {mark.run_id}: {error}")
         finally:
             mark.release()
     if trouble:
         raise DeploymentError(f"could not remove what dead runs left: {'; '.join(trouble)}")
     return found
+
+
+def _ended(run_id: str, directory: Path) -> list[str]:
+    """Have the agent of a run that lives put everything back; return what was said to it."""
+    mark = directory / f"{checked_run_id(run_id)}{marks.SUFFIX}"
+    agents = [pid for pid in remains.processes_of(run_id) if remains.is_agent(pid)]
+    for pid in agents:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + END_DEADLINE_S
+    while agents and mark.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return [f"run {run_id} ended by its agent"] if agents and not mark.exists() else []
 
 
 def _left(mark: marks.Mark, named: Path) -> list[str]:
@@ -50,7 +75,8 @@ def _left(mark: marks.Mark, named: Path) -> list[str]:
 
 
 def _removed(mark: marks.Mark, named: Path) -> list[str]:
-    removed = remains.kill_processes(mark.run_id) + remains.remove_namespaces(mark.run_id, named)
+    removed = remains.kill_processes(mark.run_id) + remains.give_back_interfaces(mark.directory)
+    removed += remains.remove_namespaces(mark.run_id, named)
     removed += cgroups.remove_groups(mark.run_id) + remains.remove_directory(mark.directory)
     mark.remove()
     return [*removed, f"mark of run {mark.run_id}"]

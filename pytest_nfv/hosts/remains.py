@@ -17,6 +17,8 @@ from pytest_nfv.hosts.run_id import RUN_VARIABLE, namespace_prefix
 from pytest_nfv.hosts.tuning import table as tuning
 
 END_DEADLINE_S = 2.0
+ADOPTED = "adopted.json"
+"""Journal of the host's interfaces that a run took (`adopted.py`), in the run's directory."""
 
 
 def processes_of(run_id: str, proc: Path = Path("/proc")) -> list[int]:
@@ -34,6 +36,14 @@ def _carries(entry: Path, wanted: bytes) -> bool:
         return wanted in (entry / "environ").read_bytes().split(b"\0")
     except OSError:
         return False  # ended meanwhile, or another user's
+
+
+def is_agent(pid: int, proc: Path = Path("/proc")) -> bool:
+    """Whether a process is a run's agent."""
+    try:
+        return b"pytest_nfv.hosts.agent" in (proc / str(pid) / "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False  # ended meanwhile
 
 
 def kill_processes(run_id: str, spare: Collection[int] = ()) -> list[str]:
@@ -65,6 +75,19 @@ def kill_processes(run_id: str, spare: Collection[int] = ()) -> list[str]:
 def namespaces_of(run_id: str, directory: Path = NAMED) -> list[Path]:
     """Return the named network namespaces of the run."""
     return sorted(directory.glob(f"{namespace_prefix(run_id)}*"))
+
+
+def give_back_interfaces(directory: Path) -> list[str]:
+    """Give back the host's interfaces that the run of this directory took; return them, a phrase each.
+
+    Raises:
+        DeploymentError: the kernel keeps one. OSError: not permitted.
+    """
+    if not (directory / ADOPTED).exists():
+        return []
+    from pytest_nfv.hosts import adopted  # with it comes netlink, which costs more than all else here
+
+    return adopted.give_back(directory)
 
 
 def remove_namespaces(run_id: str, directory: Path = NAMED) -> list[str]:

@@ -93,7 +93,7 @@ class Session:
                 f"testbed {testbed.name} with pytest-xdist: workers would measure on it at the same time; "
                 "accepted: without -n, or --nfv-host=sim"
             )
-        bench = Bench(testbed, self.run_id, self.terminal)
+        bench = Bench(testbed, self.run_id, self.terminal, self.settings.ssh_config)
         try:
             yield bench
         finally:

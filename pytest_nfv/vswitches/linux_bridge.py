@@ -21,6 +21,9 @@ there: it takes in what the bridge sends. A virtual machine's is a tap interface
 it sends
 is forwarded by the thread that sends. Each segment is a bridge of its own.
 
+Where the generator is on another host, its ports are those of network cards: they are taken into the device's
+namespace, in the place of the pairs, under the same names.
+
 For applications each outer end is in a namespace of its own, `app0`, `app1`, and all is left as the kernel has it:
 the sender's own system call forwards the frame and delivers it to the receiver's socket.
 
@@ -40,7 +43,7 @@ from pytest_nfv.hosts.lab import Lab, LinkState, VethEnd
 from pytest_nfv.hosts.namespace import NamespaceHost
 from pytest_nfv.hosts.protocol import Host
 from pytest_nfv.model.offer import PortSpec
-from pytest_nfv.vswitches.protocol import ALONE, Attachment, PollCycles, PortCounters, Wiring
+from pytest_nfv.vswitches.protocol import ALONE, WIRE_OR_CARD, Attachment, PollCycles, PortCounters, Wiring
 
 PORTS = ("af_packet", "af_xdp")
 """Kinds of the generator's ports; AF_XDP sends about twice as fast, and wants root."""
@@ -170,11 +173,13 @@ class LinuxBridge:
             self._lab.bridge(device, _bridge(number), _mac(_BRIDGE_MAC, number), inner)
 
     def _start(self, ports: int, mtu: int, cores: Sequence[int], wiring: Wiring) -> tuple[PortSpec, ...]:
-        generator = self._lab.namespace("gen")
+        generator = None if wiring.uplinks else self._lab.namespace("gen")
+        self._outer = () if generator is None else (generator,)
+        self._device = device = self._lab.namespace("dut")
+        generator = generator or device
         self._outer = (*(generator,) * ports, *(vnic.node for vnic in wiring.vnics))
         self._wiring = wiring
-        self._device = device = self._lab.namespace("dut")
-        notes = [*generator.notes, *device.notes]
+        notes = [*dict.fromkeys((*generator.notes, *device.notes))]
         macs = [*(_mac(_OUTER_MAC, port) for port in range(ports)), *(vnic.address for vnic in wiring.vnics)]
         self._taps = {port for port, vnic in enumerate(wiring.vnics, ports) if vnic.tap}
         self._far = tuple(_outer(port) if port < ports else self._vnic(port) for port in range(len(macs)))
@@ -187,8 +192,11 @@ class LinuxBridge:
             # Without TSO at an end, the kernel lets the other's NAPI take in what it sends: the VNF's own thread.
             whole = {"tso": False, "gso": False} if port >= ports else {}
             near = VethEnd(device, self._inner(port), _mac(_SWITCH_MAC, port), whole | {"gro": True})
-            # The far end is made last: only an end that finds the other with NAPI takes what XDP redirects to it.
-            self._lab.veth(near, VethEnd(self._outer[port], self._far[port], mac, offloads), mtu)
+            if port < len(wiring.uplinks):
+                self._lab.adopt(device, wiring.uplinks[port].interface, near, mtu)
+            else:
+                # The far end is made last: only one that finds the other with NAPI takes what XDP redirects to it.
+                self._lab.veth(near, VethEnd(self._outer[port], self._far[port], mac, offloads), mtu)
             threads, note = self._lab.threaded(device, self._inner(port))
             self._threads.update(threads)
             notes += [note] if note else []
@@ -224,7 +232,7 @@ class LinuxBridge:
             raise DeploymentError(f"{self.name} is not started")
         outer: dict[str, LinkState] = {}
         for host in dict.fromkeys(self._outer):
-            outer |= self._lab.links(host)
+            outer |= self._lab.links(host) if host is not self._device else {}
         return outer, self._lab.links(self._device)
 
     def learned(self, address: str, port: int) -> bool:
@@ -247,8 +255,9 @@ class LinuxBridge:
     def _port_counters(
         self, port: int, outer: Mapping[str, LinkState], inner: Mapping[str, LinkState]
     ) -> PortCounters:
+        alone = port in self._taps or port < len(self._wiring.uplinks)  # its far end is nothing of ours
         try:
-            far = inner[self._inner(port)] if port in self._taps else outer[self._far[port]]
+            far = inner[self._inner(port)] if alone else outer[self._far[port]]
             near = inner[self._inner(port)]
         except KeyError as error:
             raise DeploymentError(f"{self.name}: interface {error.args[0]} is gone") from error
@@ -257,9 +266,10 @@ class LinuxBridge:
             name=f"s{port}",
             rx_frames=near.rx_packets - near.rx_dropped,
             tx_frames=near.tx_packets,
-            rx_drops=({} if near is far else {"veth ring full": far.tx_dropped})
-            | {"dropped on receipt": near.rx_dropped},
-            tx_drops={"tap queue full" if near is far else "backlog full": near.tx_dropped},
+            rx_drops=({} if alone else {"veth ring full": far.tx_dropped})
+            | {"dropped on receipt": near.rx_dropped + near.rx_missed},
+            tx_drops={"tap queue full" if port in self._taps else "backlog full": near.tx_dropped},
+            unseen_as=WIRE_OR_CARD if port < len(self._wiring.uplinks) else "",
         )
 
     def threads(self) -> dict[int, str]:
@@ -285,7 +295,7 @@ class LinuxBridge:
         for number, segment in enumerate(self._wiring.of(self._ports)):
             amiss += _amiss(inner, _bridge(number), "")
             for port in segment:
-                if port not in self._taps:
+                if port not in self._taps and port >= len(self._wiring.uplinks):
                     amiss += _amiss(outer, self._far[port], None)
                 amiss += _amiss(inner, self._inner(port), _bridge(number))
         if amiss:
@@ -294,7 +304,7 @@ class LinuxBridge:
     def stop(self) -> None:
         """Remove the bridge, its links and all namespaces; safe to call twice."""
         vnfs = [vnic.node for vnic in self._wiring.vnics]  # theirs, and removed with them
-        for namespace in (self._device, *dict.fromkeys(reversed(self._outer))):
+        for namespace in dict.fromkeys((self._device, *reversed(self._outer))):
             if namespace is not None and namespace not in vnfs:
                 self._lab.remove(namespace)
         self._device, self._outer, self._far, self._wiring = None, (), (), ALONE

@@ -30,6 +30,7 @@ from pytest_nfv.errors import CapabilityMissing, CommandError, DeploymentError
 from pytest_nfv.hosts import probe, userns
 from pytest_nfv.hosts.lab import Lab, LinkState, VethEnd
 from pytest_nfv.hosts.namespace import NamespaceHost
+from pytest_nfv.hosts.nic import Nic
 from pytest_nfv.hosts.polling import prefer, prefer_session
 from pytest_nfv.hosts.protocol import Host
 from pytest_nfv.model.offer import PortSpec
@@ -37,7 +38,7 @@ from pytest_nfv.vswitches import ovs_counters, ovs_programs
 from pytest_nfv.vswitches.ovs_daemons import BRIDGE, Daemons
 from pytest_nfv.vswitches.ovs_rules import flow_rules, openflow_port, segment_tag
 from pytest_nfv.vswitches.ovs_settings import DatapathSettings, refuse_unknown
-from pytest_nfv.vswitches.protocol import ALONE, PollCycles, PortCounters, Wiring
+from pytest_nfv.vswitches.protocol import ALONE, WIRE_OR_CARD, PollCycles, PortCounters, Wiring
 
 PACKAGE = "openvswitch-switch"
 _TUN = "/dev/net/tun"  # the bridge makes an interface of the kernel's, for itself
@@ -71,6 +72,7 @@ class Ovs:
         self._daemons: Daemons | None = None
         self._outer: tuple[NamespaceHost, ...] = ()  # where each port's outer end is
         self._far: tuple[str, ...] = ()  # and its name there
+        self._uplinks: tuple[Nic, ...] = ()  # network cards' ports in the place of the generator's
         self._napi: dict[int, str] = {}
         self._reads_sockets = True
         self.notes: tuple[str, ...] = ()
@@ -131,10 +133,12 @@ class Ovs:
 
     def _start(self, ports: int, mtu: int, cores: Sequence[int], wiring: Wiring, rules: Sequence[str]) -> None:
         program, _ = ovs_programs.find(self._lab.host, self.name, ovs_programs.PLAIN, dpdk=False, package=PACKAGE)
-        self._generator = generator = self._lab.namespace("gen")
+        self._generator = None if wiring.uplinks else self._lab.namespace("gen")
         self._device = device = self._lab.namespace("dut")
+        self._generator = generator = self._generator or device
         self._outer = (*(generator,) * ports, *(vnic.node for vnic in wiring.vnics))
-        notes = [*generator.notes, *device.notes]
+        self._uplinks = wiring.uplinks
+        notes = [*dict.fromkeys((*generator.notes, *device.notes))]
         macs = [*(f"{_OUTER_MAC}:{port:02x}" for port in range(ports)), *(v.address for v in wiring.vnics)]
         for port, mac in enumerate(macs):
             self._far += (f"g{port}" if port < ports else f"v{port}-{self._lab.run_id}",)  # as _inner
@@ -161,7 +165,10 @@ class Ovs:
         """Make a port's veth pair; return notes. A VNF's end has GRO, and so NAPI, as well."""
         near = VethEnd(device, self._inner(port), f"{_SWITCH_MAC}:{port:02x}", {**_WHOLE_FRAMES, "gro": True})
         far = VethEnd(self._outer[port], self._far[port], mac, _WHOLE_FRAMES | ({"gro": True} if vnf else {}))
-        self._lab.veth(near, far, mtu)  # in this order: linux_bridge.py says why
+        if port < len(self._uplinks):
+            self._lab.adopt(device, self._uplinks[port].interface, near, mtu)
+        else:
+            self._lab.veth(near, far, mtu)  # in this order: linux_bridge.py says why
         threads, note = self._lab.threaded(device, self._inner(port))
         self._napi.update(threads)
         return [note] if note else []
@@ -193,7 +200,7 @@ class Ovs:
             raise DeploymentError(f"{self.name} is not started")
         outer: dict[str, LinkState] = {}
         for host in dict.fromkeys(self._outer):
-            outer |= self._lab.links(host)
+            outer |= self._lab.links(host) if host is not self._device else {}
         inner, full = self._lab.links(self._device), self._socket_drops(self._device)
         return tuple(self._port_counters(port, outer, inner, full) for port in range(len(self._far)))
 
@@ -201,8 +208,9 @@ class Ovs:
         self, port: int, outer: Mapping[str, LinkState], inner: Mapping[str, LinkState], full: Mapping[str, int]
     ) -> PortCounters:
         name = self._inner(port)
+        alone = port < len(self._uplinks)  # its far end is nothing of ours
         try:
-            far, near = outer[self._far[port]], inner[name]
+            far, near = inner[name] if alone else outer[self._far[port]], inner[name]
         except KeyError as error:
             raise DeploymentError(f"{self.name}: interface {error.args[0]} is gone") from error
         dropped = full.get(name, 0)
@@ -211,12 +219,10 @@ class Ovs:
             name=f"s{port}",
             rx_frames=near.rx_packets - near.rx_dropped - dropped,
             tx_frames=near.tx_packets,
-            rx_drops={
-                "veth ring full": far.tx_dropped,
-                "dropped on receipt": near.rx_dropped,
-                "socket buffer full": dropped,
-            },
+            rx_drops=({} if alone else {"veth ring full": far.tx_dropped})
+            | {"dropped on receipt": near.rx_dropped + near.rx_missed, "socket buffer full": dropped},
             tx_drops={"backlog full": near.tx_dropped},
+            unseen_as=WIRE_OR_CARD if alone else "",
         )
 
     def _can_read_sockets(self, device: NamespaceHost) -> bool:
@@ -254,7 +260,7 @@ class Ovs:
         daemons, self._daemons = self._daemons, None
         if daemons is not None:
             daemons.stop()
-        for namespace in (self._device, self._generator):
+        for namespace in dict.fromkeys((self._device, self._generator)):
             if namespace is not None:
                 self._lab.remove(namespace)
         self._device, self._generator = None, None

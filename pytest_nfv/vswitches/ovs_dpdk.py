@@ -20,8 +20,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
+from pytest_nfv.dpdk.uplinks import DpdkUplinks
 from pytest_nfv.errors import CapabilityMissing, DeploymentError
-from pytest_nfv.hosts.lab import Lab
+from pytest_nfv.hosts.lab import Lab, LinkState
 from pytest_nfv.hosts.namespace import NamespaceHost
 from pytest_nfv.hosts.polling import may_prefer, prefer, prefer_session
 from pytest_nfv.hosts.protocol import Host
@@ -31,7 +32,7 @@ from pytest_nfv.vswitches.ovs_counters import PortStats
 from pytest_nfv.vswitches.ovs_daemons import BRIDGE, Daemons
 from pytest_nfv.vswitches.ovs_rules import flow_rules, openflow_port, segment_tag
 from pytest_nfv.vswitches.ovs_settings import DatapathSettings, VhostSettings, refuse_unknown
-from pytest_nfv.vswitches.protocol import ALONE, PollCycles, PortCounters, Wiring
+from pytest_nfv.vswitches.protocol import ALONE, WIRE_OR_CARD, PollCycles, PortCounters, Wiring
 
 PACKAGE = "openvswitch-switch-dpdk"
 _RINGS_MIB = 48  # of the generator for each queue pair, so that its rings lie on huge pages too
@@ -63,6 +64,7 @@ class OvsDpdk:
         self._ports = 0
         self._wiring = ALONE
         self._pairs: dict[int, int] = {}
+        self._uplinks: DpdkUplinks | None = None
         self._polled: set[int] = set()  # ports that frames have come in at; of a VNF's, that are connected
         self.notes: tuple[str, ...] = ()
 
@@ -120,8 +122,10 @@ class OvsDpdk:
     def _start(self, ports: int, mtu: int, cores: Sequence[int], rules: Sequence[str]) -> None:
         host = self._lab.host
         program, _ = ovs_programs.find(host, self.name, ovs_programs.WITH_DPDK, dpdk=True, package=PACKAGE)
-        memory, notes = self._memory(ports, mtu)
         self._device = device = self._lab.namespace("dut")
+        if self._wiring.uplinks:
+            self._uplinks = DpdkUplinks(self._lab, device, self._wiring.uplinks, mtu)
+        memory, notes = self._memory(ports, mtu)
         self._daemons = daemons = Daemons(self.name, self._lab, device, cores)
         self._ports = ports
         daemons.set_options(
@@ -132,7 +136,8 @@ class OvsDpdk:
         daemons.start_switch(program, self._bridge(ports, mtu, cores), rules)
         prefer_session(daemons.pid("ovs-vswitchd"))
         refused = may_prefer(self._polling())
-        self.notes = (*device.notes, *notes, *refused)
+        cards = (*self._uplinks.notes, *self._uplinks.pin(cores)) if self._uplinks else ()
+        self.notes = (*device.notes, *notes, *cards, *refused)
 
     def _memory(self, ports: int, mtu: int) -> tuple[dict[str, str], list[str]]:
         """Return DPDK's memory as `other_config` keys, and notes.
@@ -142,7 +147,9 @@ class OvsDpdk:
         OVS itself adds `--in-memory`, which leaves no files behind, unless `--legacy-mem` is there, which DPDK
         wants with `--no-huge`.
         """
-        common = f"--no-pci --no-telemetry --iova-mode=va --file-prefix={self._lab.run_id}"
+        cards = self._uplinks.pci if self._uplinks else ()
+        probed = " ".join(f"-a {card}" for card in cards) or "--no-pci"
+        common = f"{probed} --no-telemetry --iova-mode=va --file-prefix={self._lab.run_id}"
         size = _memory_mib(ports, mtu, self._vhost.queues)
         config = {"per-port-memory": "true", "dpdk-extra": common}
         enough, _ = self._lab.huge_pages(size + _RINGS_MIB * ports * self._vhost.queues)
@@ -163,7 +170,9 @@ class OvsDpdk:
             words += ["--", "add-port", BRIDGE, name, *segment_tag(self._datapath.rules, self._wiring, port)]
             words += ["--", "set", "interface", name]
             words += [f"ofport_request={openflow_port(port)}", f"mtu_request={mtu}"]
-            if self._vhost.vhost == "client":
+            if self._uplinks and port < len(self._uplinks.devices):
+                words += ["type=dpdk", f'options:dpdk-devargs="{self._uplinks.devices[port]}"']
+            elif self._vhost.vhost == "client":
                 words += ["type=dpdkvhostuserclient", f'options:vhost-server-path="{self._socket(port)}"']
             else:
                 words += ["type=dpdkvhostuser"]  # its socket is called as the port, in OVS_RUNDIR
@@ -215,6 +224,7 @@ class OvsDpdk:
     def counters(self) -> tuple[PortCounters, ...]:
         """Read every port. A frame that found OVS's ring full was refused: only the generator knows of it."""
         found = self._stats()
+        links = self._uplinks.links() if self._uplinks else {}
         counters = []
         for port in range(self._ports):
             name, stats = self._port(port), found.get(port)
@@ -226,16 +236,22 @@ class OvsDpdk:
                     name=name,
                     rx_frames=stats.rx,
                     tx_frames=stats.tx,
-                    rx_drops=stats.drops("rx"),
+                    rx_drops=stats.drops("rx") | self._card_drops(port, links),
                     tx_drops=stats.drops("tx"),
-                    refused_as="vhost ring full",
+                    refused_as="" if port < len(self._wiring.uplinks) else "vhost ring full",
+                    unseen_as=WIRE_OR_CARD if port < len(self._wiring.uplinks) else "",
                 )
             )
         return tuple(counters)
 
+    def _card_drops(self, port: int, links: Mapping[str, LinkState]) -> dict[str, int]:
+        if self._uplinks is None or port >= len(self._uplinks.devices):
+            return {}
+        return self._uplinks.drops(port, links)
+
     def threads(self) -> dict[int, str]:
-        """Return every thread of OVS: all are on the device's cores."""
-        return self._started().threads()
+        """Return every thread of OVS, all on the device's cores, and those that take in what comes to cards."""
+        return self._started().threads() | (self._uplinks.threads() if self._uplinks else {})
 
     def _polling(self) -> dict[int, str]:
         return {tid: name for tid, name in self.threads().items() if name.startswith("pmd-c")}
@@ -266,6 +282,7 @@ class OvsDpdk:
         """End the daemons and remove all that is theirs; safe to call twice."""
         daemons, self._daemons = self._daemons, None
         device, self._device = self._device, None
+        self._uplinks = None
         self._polled.clear()
         if daemons is not None:
             daemons.stop()

@@ -8,6 +8,7 @@ from typing import ClassVar, Protocol
 
 from pytest_nfv.errors import ConfigurationError
 from pytest_nfv.hosts.namespace import NamespaceHost
+from pytest_nfv.hosts.nic import Nic
 from pytest_nfv.hosts.protocol import Host
 from pytest_nfv.model.offer import PortSpec
 
@@ -23,6 +24,8 @@ class PortCounters:
         rx_drops, tx_drops: frames dropped on that side, by reason in the counter's own words.
         refused_as: the reason that a frame goes by which found the switch's ring full, where only the generator
             sees that; empty where `rx_drops` counts them.
+        unseen_as: the reason that frames go by which the far end sent and no counter here knows; empty where a
+            difference between the two means that they cannot be believed.
     """
 
     port: int
@@ -32,6 +35,7 @@ class PortCounters:
     rx_drops: dict[str, int] = field(default_factory=dict)
     tx_drops: dict[str, int] = field(default_factory=dict)
     refused_as: str = ""
+    unseen_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,10 @@ class Vnic:
     tap: bool = False
 
 
+WIRE_OR_CARD = "on the wire, or in the network card"
+"""Where frames are lost that the far end of an uplink sent, and that no counter here knows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wiring:
     """What a switch has beside the generator's ports, and which of its ports reach one another.
@@ -72,10 +80,12 @@ class Wiring:
     Attributes:
         vnics: VNFs' interfaces.
         segments: ports that reach one another, and no others; empty: all ports are one segment.
+        uplinks: network cards' ports in the place of the generator's, one each; empty: the generator is here.
     """
 
     vnics: tuple[Vnic, ...] = ()
     segments: tuple[tuple[int, ...], ...] = ()
+    uplinks: tuple[Nic, ...] = ()
 
     def of(self, ports: int) -> tuple[tuple[int, ...], ...]:
         """Return the segments of a switch with so many ports in all."""

@@ -8,12 +8,13 @@ from typing import Protocol
 
 from pytest_nfv.dpdk.settings import Settings
 from pytest_nfv.dpdk.stats import PortStats
+from pytest_nfv.dpdk.uplinks import DpdkUplinks
 from pytest_nfv.errors import CapabilityMissing, ConfigurationError, DeploymentError
 from pytest_nfv.hosts.lab import Lab, LinkState, VethEnd
 from pytest_nfv.hosts.namespace import NamespaceHost
 from pytest_nfv.hosts.protocol import Host
 from pytest_nfv.model.offer import PortSpec
-from pytest_nfv.vswitches.protocol import ALONE, PortCounters, Wiring
+from pytest_nfv.vswitches.protocol import ALONE, WIRE_OR_CARD, PortCounters, Wiring
 
 XDP_MTU_MAX = 3000  # tried; a frame and its headrooms must lie in a page
 _GENERATOR_MAC, _SWITCH_MAC, _OUTER_MAC = (f"02:6e:{side:02x}:00:00" for side in (0, 1, 3))
@@ -67,7 +68,7 @@ def make(lab: Lab, settings: Settings, folder: Path, ports: int, mtu: int, wirin
         ConfigurationError: the MTU is too large for them, or they face no VNF.
         DeploymentError: the kernel refuses.
     """
-    if settings.ports == "af_xdp":
+    if settings.ports == "af_xdp" and not wiring.uplinks:
         if wiring.vnics:
             raise ConfigurationError("testpmd: ports=af_xdp: accepted with VNFs: vhost_user, memif")
         return VethPorts(lab, settings, ports, mtu)
@@ -83,9 +84,17 @@ class SocketPorts:
     def __init__(
         self, lab: Lab, settings: Settings, folder: Path, ports: int, mtu: int, wiring: Wiring = ALONE
     ) -> None:
-        self.host: Host = lab.host
+        device = lab.namespace("dut") if wiring.uplinks else None
+        self.host: Host = device or lab.host
         self.generator_host: Host = lab.host
-        vhost = settings.ports == "vhost_user"
+        self._lab, self._device = lab, device
+        self._uplinks = DpdkUplinks(lab, device, wiring.uplinks, mtu) if device else None
+        if self._uplinks and self._uplinks.pci and wiring.vnics:
+            raise ConfigurationError(
+                f"testpmd: ports {', '.join(self._uplinks.pci)} are DPDK's own, which come before all others; "
+                "accepted with VNFs: ports that the kernel has, or ovs-dpdk"
+            )
+        vhost = settings.ports != "memif"
         self._ring = "vhost ring" if vhost else "memif ring"
         stations = [*(_mac(_GENERATOR_MAC, port) for port in range(ports)), *(v.address for v in wiring.vnics)]
         sockets = [folder / (f"vhost{port}" if vhost else "memif") for port in range(len(stations))]
@@ -94,43 +103,56 @@ class SocketPorts:
             given |= {"rx_slots": str(settings.slots), "tx_slots": str(settings.slots)}
         self.specs = tuple(
             PortSpec(
-                settings.ports, station, mtu, given | {"socket": str(path)} | ({} if vhost else {"id": str(port)})
+                "vhost_user" if vhost else "memif",
+                station,
+                mtu,
+                given | {"socket": str(path)} | ({} if vhost else {"id": str(port)}),
             )
             for port, (station, path) in enumerate(zip(stations, sockets, strict=True))
         )
         self._order = [port for pair in _paired(wiring, len(stations)) for port in pair]
+        cards = self._uplinks.devices if self._uplinks else ()
         self.devices = tuple(
-            f"net_vhost{port},iface={sockets[port]},queues={settings.queues}"
+            cards[port]
+            if port < len(cards)
+            else f"net_vhost{port},iface={sockets[port]},queues={settings.queues}"
             if vhost
             else f"net_memif{port},role=server,id={port},socket={sockets[port]},socket-abstract=no"
             for port in self._order
         )
 
     def pin(self, cores: Sequence[int]) -> list[str]:
-        """Nothing: the kernel has no part in it."""
-        return []
+        """Pin the threads that take in what comes to network cards; of the rest the kernel has no part."""
+        return [*self._uplinks.notes, *self._uplinks.pin(cores)] if self._uplinks else []
 
     def threads(self) -> dict[int, str]:
-        """None: the kernel has no part in it."""
-        return {}
+        """Return those threads."""
+        return self._uplinks.threads() if self._uplinks else {}
 
     def counters(self, stats: Sequence[PortStats]) -> tuple[PortCounters, ...]:
         """Return testpmd's own; what its ring refuses is seen by the generator alone."""
+        links = self._uplinks.links() if self._uplinks else {}
+        cards = len(self._uplinks.devices) if self._uplinks else 0
+        dropped = [self._uplinks.drops(port, links) for port in range(cards)] if self._uplinks else []
         return tuple(
             PortCounters(
                 port=port,
                 name=f"testpmd port {port}",
                 rx_frames=one.received,
                 tx_frames=one.sent,
-                rx_drops={"rx missed": one.missed, "rx errors": one.errors, "no mbuf": one.no_buffer},
-                tx_drops={f"tx {self._ring} full": one.dropped},
-                refused_as=f"rx {self._ring} full",
+                rx_drops={"rx missed": one.missed, "rx errors": one.errors, "no mbuf": one.no_buffer}
+                | (dropped[port] if port < cards else {}),
+                tx_drops={f"tx {'ring' if port < cards else self._ring} full": one.dropped},
+                refused_as="" if port < cards else f"rx {self._ring} full",
+                unseen_as=WIRE_OR_CARD if port < cards else "",
             )
             for port, one in sorted(zip(self._order, stats, strict=True), key=lambda pair: pair[0])
         )
 
     def close(self) -> None:
-        """Nothing: the sockets go with their folder."""
+        """Give network cards back; the sockets go with their folder."""
+        if self._device is not None:
+            self._lab.remove(self._device)
 
 
 class VethPorts:

@@ -113,10 +113,10 @@ def until_nothing_lost(run: Callable[[], Report]) -> Report:
 
 @BOTH
 def test_every_frame_is_counted_once_and_at_the_interfaces_too(deployment: Deployment) -> None:
-    before = deployment.switch.counters()
+    before = deployment.device.switch.counters()
     pps, frames = 20_000.0, 10_000
     report = deployment.generator.offer(load(deployment, pps, frames))
-    after = deployment.switch.counters()
+    after = deployment.device.switch.counters()
     (counts,) = report.flows
     assert (counts.direction, counts.intended) == (WAY, frames)
     assert counts.received == counts.sent - report.health.receive_overruns
@@ -132,9 +132,9 @@ def test_every_frame_is_counted_once_and_at_the_interfaces_too(deployment: Deplo
 def test_as_much_as_can_be_is_no_trouble_where_that_is_wanted(deployment: Deployment) -> None:
     intended = 5_000_000
     offer = load(deployment, 10e6, intended, burst=64)
-    before = deployment.switch.counters()
+    before = deployment.device.switch.counters()
     report = deployment.generator.offer(replace(offer, maximum=True))
-    after = deployment.switch.counters()
+    after = deployment.device.switch.counters()
     (counts,) = report.flows
     assert 0 < counts.received <= counts.sent < intended
     assert counts.lost == report.health.receive_overruns
@@ -157,7 +157,7 @@ def test_what_strangers_send_is_foreign(deployment: Deployment, topology: Socket
             injected.append(1)
             udp = [GARBAGE_UDP, parameters.get("ip", ""), str(DESTINATION_PORT)]
             script = udp if topology.protocol == "udp" else [GARBAGE_RAW, address]
-            deployment.switch.generator_host.run([sys.executable, "-I", "-S", "-c", *script])
+            deployment.device.switch.generator_host.run([sys.executable, "-I", "-S", "-c", *script])
 
     def run() -> Report:
         injected.clear()
@@ -227,7 +227,7 @@ def test_a_receiver_that_dies_ends_the_trial(deployment: Deployment) -> None:
 
 @pytest.mark.parametrize("topology", [SocketPair(BRIDGE, "udp", "many")], indirect=True, ids=str)
 def test_neighbours_are_known_and_nothing_is_asked(deployment: Deployment) -> None:
-    said = deployment.switch.generator_host.run([sys.executable, "-I", "-S", "-c", NAMES]).stdout
+    said = deployment.device.switch.generator_host.run([sys.executable, "-I", "-S", "-c", NAMES]).stdout
     assert "198.18.0.2" in said
     assert deployment.ports[1].address in said
     report = until_nothing_lost(lambda: deployment.generator.offer(load(deployment, 1_000.0, 100)))

@@ -220,7 +220,7 @@ def test_a_slow_link_is_named(
         lacks(CapabilityMissing("linux-bridge", "no tc to shape a link with", "apt-get install iproute2"))
     deployment = deployed(Chain("linux-bridge", [VNF(L2Fwd()), VNF(L2Fwd())]))
     port = deployment.chains.port(deployment.chains.instances[1], 0)
-    device = deployment.switch.device_host
+    device = deployment.device.switch.device_host
     names = [
         line.split(":")[1].strip().partition("@")[0]
         for line in device.run(["ip", "-o", "link"]).stdout.splitlines()
@@ -244,7 +244,7 @@ def test_a_vnf_that_dies_is_named(deployed: Callable[[Topology], Deployment], sw
     deployment = deployed(PVP(switch, VNF(L2Fwd(), engine="numpy")))
     traffic = Traffic(DeployedSystem(deployment), Defaults(goal=GOAL), Silent(), lambda result: None)
     assert traffic.sustains(EASY, frame_size=64)
-    for tid, name in deployment.threads().items():
+    for tid, name in deployment.device.threads().items():
         if name.startswith("vnf0 python"):
             os.kill(tid, signal.SIGKILL)
     with pytest.raises(DeploymentError, match="vnf0"):

@@ -1,0 +1,203 @@
+"""The asking end of a run's agent, on this machine or on another host: started, asked, closed.
+
+Each request has a deadline. An agent that does not answer in time, answers nonsense or ends is broken, and every
+later request says so.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+from pytest_nfv.errors import DeploymentError
+from pytest_nfv.hosts import cgroups, remains, userns
+from pytest_nfv.hosts.local import LocalProcess, piped
+from pytest_nfv.hosts.marks import Mark, runtime_directory
+from pytest_nfv.hosts.protocol import MachineHost
+from pytest_nfv.hosts.talk import SILENCE_S, Talk
+
+START_DEADLINE_S = 30.0
+ANSWER_DEADLINE_S = 15.0
+
+
+class AgentLink(Protocol):
+    """One agent.
+
+    Attributes:
+        pid: its process, on its host; rootless: it works inside a user namespace.
+        directory: the run's own directory on its host, for sockets and logs.
+    """
+
+    pid: int
+    rootless: bool
+    directory: Path
+
+    def ask(self, op: str, **arguments: Any) -> Any:
+        """Return the answer to a request.
+
+        Raises:
+            CapabilityMissing: the host lacks something.
+            DeploymentError: refused, with the reason; or the agent is broken or closed.
+            OSError: a file could not be read or written.
+        """
+        ...
+
+    def close(self) -> None:
+        """Have everything put back and end the agent; safe to call twice.
+
+        Raises:
+            DeploymentError: something could not be put back; the reaper of the next run will try again.
+        """
+        ...
+
+
+class LocalLink:
+    """Implements `AgentLink` on this machine. The run's mark is held by this process and by the agent."""
+
+    def __init__(self, run_id: str, rootless: bool | None = None, directory: Path | None = None) -> None:
+        """Mark the run as alive and start its agent.
+
+        Args:
+            run_id: from `run_id.new_run_id`.
+            rootless: work inside a user namespace; None does so only where this process lacks the rights.
+            directory: where marks of runs are; this user's where not given.
+
+        Raises:
+            CapabilityMissing: no network namespaces for us here; says which setting forbids them.
+            DeploymentError: the agent did not start.
+        """
+        self.run_id = run_id
+        self.rootless = not userns.privileged() if rootless is None else rootless
+        self._mark = Mark.make(run_id, directory or runtime_directory())
+        try:  # directory: the run's own, for sockets and logs; short, as a socket's path may have 107 octets
+            self.directory = self._mark.make_directory()
+            self._agent = self._start()
+        except DeploymentError:
+            self._mark.remove()
+            raise
+        except OSError as error:
+            remains.remove_directory(self.directory)
+            self._mark.remove()
+            raise DeploymentError(f"the run's agent could not be started: {error}") from error
+        self.pid = self._agent.pid
+        self._talk = Talk(self._agent, "the run's agent")
+        try:
+            self._talk.exchange(None, START_DEADLINE_S)
+        except BaseException:  # Ctrl-C too: the agent and the mark must not stay
+            self.close()
+            raise
+
+    def _start(self) -> LocalProcess:
+        # Not by the launcher: a death signal would end the agent with us, and it has to outlive us to undo it all.
+        argv = [sys.executable, "-P", "-m", "pytest_nfv.hosts.agent", "--run", self.run_id]
+        argv += ["--parent", str(os.getpid()), "--mark", str(self._mark.path)]
+        argv += ["--rootless"] if self.rootless else []
+        return LocalProcess(piped(argv, keep=(self._mark.descriptor,)))
+
+    def ask(self, op: str, **arguments: Any) -> Any:
+        """Return the answer to a request."""
+        if self._mark.descriptor < 0:
+            raise DeploymentError(f"{op}: the lab of run {self.run_id} is closed")
+        return self._talk.exchange({"op": op, **arguments}, ANSWER_DEADLINE_S)
+
+    def close(self) -> None:
+        """Have everything put back and end the agent; safe to call twice."""
+        if self._mark.descriptor < 0:
+            return
+        trouble: list[str] = []
+        if not self._talk.broken:
+            try:
+                trouble += self._talk.exchange({"op": "close"}, ANSWER_DEADLINE_S)
+            except DeploymentError as error:
+                trouble.append(str(error))
+        self._agent.stop(ANSWER_DEADLINE_S)
+        if self._talk.broken:
+            trouble = self._put_back_instead()
+        if trouble:
+            self._mark.release()
+            raise DeploymentError(f"run {self.run_id} could not be put back: {'; '.join(trouble)}")
+        self._mark.remove()
+
+    def _put_back_instead(self) -> list[str]:
+        """Do the agent's last duty where it died; return what went wrong."""
+        try:
+            remains.kill_processes(self.run_id)
+            remains.give_back_interfaces(self.directory)
+            remains.remove_namespaces(self.run_id)
+            cgroups.remove_groups(self.run_id)
+            remains.remove_directory(self.directory)
+        except (DeploymentError, OSError) as error:
+            return [str(error)]
+        return []
+
+
+class FarLink:
+    """Implements `AgentLink` over the channel of a host; the agent marks the run there itself.
+
+    It hears a heartbeat, and puts everything back where it hears nothing for `SILENCE_S`: of a cable that was cut,
+    its end of the connection knows nothing for hours.
+    """
+
+    def __init__(self, host: MachineHost, run_id: str) -> None:
+        """Start it, by the interpreter that has this package there.
+
+        Raises:
+            CommandError: it could not be started.
+            DeploymentError: it did not come up.
+        """
+        self.run_id = run_id
+        self._host = host
+        argv = [host.python, "-P", "-m", "pytest_nfv.hosts.agent", "--run", run_id, "--silence", str(SILENCE_S)]
+        self._agent = host.start_unbound(argv)
+        self._talk = Talk(self._agent, f"the run's agent on {host.name}", beats=True)
+        self._closed = False
+        try:
+            told = self._talk.exchange(None, START_DEADLINE_S)
+        except BaseException:
+            self._talk.over()
+            self._agent.stop()
+            raise
+        self.pid, self.rootless = int(told["pid"]), bool(told["rootless"])
+        self.directory = Path(told["directory"])
+
+    def ask(self, op: str, **arguments: Any) -> Any:
+        """Return the answer to a request; an error names the host."""
+        if self._closed:
+            raise DeploymentError(f"{op}: the lab of run {self.run_id} on {self._host.name} is closed")
+        try:
+            return self._talk.exchange({"op": op, **arguments}, ANSWER_DEADLINE_S)
+        except DeploymentError as error:
+            raise DeploymentError(f"on {self._host.name}: {error}") from error
+
+    def close(self) -> None:
+        """Have everything put back and end the agent; where it cannot be reached, by the reaper over there."""
+        if self._closed:
+            return
+        self._closed = True
+        self._talk.over()
+        trouble: list[str] = []
+        if not self._talk.broken:
+            try:
+                trouble += self._talk.exchange({"op": "close"}, ANSWER_DEADLINE_S)
+            except DeploymentError as error:
+                self._talk.broken = str(error)
+        with suppress(DeploymentError):  # a lost connection: the agent ends by itself
+            self._agent.stop(ANSWER_DEADLINE_S)
+        if self._talk.broken:
+            trouble = self._put_back_instead()
+        if trouble:
+            raise DeploymentError(
+                f"run {self.run_id} on {self._host.name} could not be put back: {'; '.join(trouble)}"
+            )
+
+    def _put_back_instead(self) -> list[str]:
+        """Connect once more and have this one run reaped; return what went wrong."""
+        argv = [self._host.python, "-P", "-m", "pytest_nfv", "reap", "--run", self.run_id]
+        try:
+            self._host.run(argv, timeout_s=START_DEADLINE_S)
+        except DeploymentError as error:
+            return [f"{self._talk.broken}; and it could not be reaped: {error}"]
+        return []
