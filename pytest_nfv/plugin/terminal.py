@@ -15,6 +15,7 @@ from pytest_nfv.deployment.readiness import Finding, compact, lines
 from pytest_nfv.deployment.ready import of_testbed
 from pytest_nfv.model.trial import TrialResult, TrialSpec
 from pytest_nfv.plugin.interrupts import Interrupts
+from pytest_nfv.plugin.recording import hosts_of
 from pytest_nfv.records import summary
 from pytest_nfv.units import PacketRate
 
@@ -66,7 +67,8 @@ class Terminal:
             self._invalid.append(report)
         for name, one in getattr(report, "nfv_used", {}).get("environment", {}).items():
             if one["testbed"]["kind"] == "lab":  # of this machine the head has told
-                self._ready[name] = tuple(Finding(**finding) for finding in one["host"].get("readiness", ()))
+                for host, facts in hosts_of(name, one):
+                    self._ready[host] = tuple(Finding(**finding) for finding in facts.get("readiness", ()))
         self._measured += [(report.nodeid, one) for one in getattr(report, "nfv_measurements", [])]
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -81,7 +83,7 @@ class Terminal:
             for line in summary.lines(self._measured):
                 terminalreporter.write_line(line)
         for name, found in self._ready.items():
-            terminalreporter.write_line(f"nfv: testbed {name}, {compact(found)}")
+            terminalreporter.write_line(f"nfv: {name}, {compact(found)}")
             if self._config.get_verbosity() > 0:
                 for line in lines(found):
                     terminalreporter.write_line(f"nfv:   {line}")

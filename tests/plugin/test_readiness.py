@@ -53,13 +53,17 @@ def test_a_lab_is_told_of_at_the_end(verbosity: int, more: list[str]) -> None:
     config: Any = SimpleNamespace(get_verbosity=lambda: verbosity)
     terminal, written = Terminal(config, cast(Any, None)), Written()
     kinds = {"dut1": "lab", "bench": "local"}
-    used = {name: {"testbed": {"kind": kind}, "host": {"readiness": [FOUND]}} for name, kind in kinds.items()}
+    used: dict[str, dict[str, Any]] = {
+        name: {"testbed": {"kind": kind}, "host": {"readiness": [FOUND]}} for name, kind in kinds.items()
+    }
+    used["dut1"]["hosts"] = {"dut": used["dut1"]["host"], "gen": {"readiness": []}}
     report: Any = SimpleNamespace(nodeid="a", nfv_used={"environment": used})
     terminal.pytest_runtest_logreport(report)
     terminal.note(["file:/x is left at 7"])
     terminal.pytest_terminal_summary(cast(Any, written))
     assert written.lines == [
-        "nfv: testbed dut1, readiness: 1 high; worst: core 2 is busy",
+        "nfv: dut1, readiness: 1 high; worst: core 2 is busy",
         *more,
+        "nfv: dut1/gen, ready: nothing found that spoils a measurement",
         "nfv: file:/x is left at 7",
     ]
