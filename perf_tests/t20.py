@@ -20,6 +20,7 @@ class Case:
     Attributes:
         dimension: what is measured: throughput or latency.
         pairs: of applications beside each other; here of generator ports.
+        location: `local`, or `remote`: the switch is on another host than the generator.
         rate: frames a second of each pair; burst: frames sent back to back at a time.
     """
 
@@ -29,9 +30,10 @@ class Case:
     rate: PacketRate
     burst: int
     pairs: int = 1
+    location: str = "local"
 
     def __str__(self) -> str:
-        words = (self.dimension, "local", f"{self.pairs}vs{self.pairs}", self.switch, self.frame_size)
+        words = (self.dimension, self.location, f"{self.pairs}vs{self.pairs}", self.switch, self.frame_size)
         return ",".join(map(str, (*words, _short(self.rate), self.burst)))
 
     @property

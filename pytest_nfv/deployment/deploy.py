@@ -97,6 +97,15 @@ class Deployment:
         for device in self.devices:
             device.check()
 
+    def glance(self) -> None:
+        """Raise where something of a device is already known to be gone.
+
+        Raises:
+            DeploymentError: with the reason.
+        """
+        for device in self.devices:
+            device.glance()
+
     def arriving(self, way: Direction, frame: bytes) -> bytes:
         """Return how a frame of a direction arrives, through switch and VNFs; one that a VNF drops as it went in.
 

@@ -121,6 +121,14 @@ class Device(Protocol):
         """
         ...
 
+    def glance(self) -> None:
+        """Raise where it is already known to be gone; asks nothing, so that it may be called during a trial.
+
+        Raises:
+            DeploymentError: with the reason.
+        """
+        ...
+
     def check(self) -> None:
         """Raise where something of it is gone.
 
@@ -222,6 +230,9 @@ class LocalDevice:
     def poll_cycles(self) -> dict[int, PollCycles]:
         """Return the cycles of those that poll and tell."""
         return self.switch.poll_cycles() | (self._vnfs.poll_cycles() if self._vnfs else {})
+
+    def glance(self) -> None:
+        """Nothing: what is gone here shows in the counters after the trial."""
 
     def check(self) -> None:
         """Raise where something of it is gone."""

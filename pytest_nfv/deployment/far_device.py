@@ -77,6 +77,11 @@ class FarDevice:
         """Close them."""
         return spent_of(self._ask("end"))
 
+    def glance(self) -> None:
+        """Raise where its process, or the connection, has ended."""
+        if self._process.poll() is not None:
+            self.check()
+
     def check(self) -> None:
         """Raise where something of it is gone."""
         self._ask("check")

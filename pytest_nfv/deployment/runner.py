@@ -114,11 +114,13 @@ class TrialRunner:
         generator.learn()
         device.begin()
         started_at = time.time()
+
+        def progress(elapsed_s: float, sent: int, received: int) -> None:
+            device.glance()
+            self._observer.trial_progress(spec, elapsed_s, sent, received)
+
         try:
-            report = generator.offer(
-                as_they_arrive(self._offer(spec), device.arriving),
-                lambda at, sent, got: self._observer.trial_progress(spec, at, sent, got),
-            )
+            report = generator.offer(as_they_arrive(self._offer(spec), device.arriving), progress)
         except GeneratorError:
             device.check()  # a dead switch is the better explanation of a generator that lost its port
             raise

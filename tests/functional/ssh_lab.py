@@ -1,4 +1,4 @@
-"""Two hosts for tests, `dut` and `gen`: namespaces of this machine with an sshd each, wired to each other.
+"""Hosts for tests, `dut` and `gen` unless said: namespaces of this machine with an sshd each, wired to each other.
 
 A host has network, mount and UTS namespaces of its own, with its own /run, /sys and host name; processes and all
 other files are this machine's. What a test needs to reach it by SSH is in one folder, with an `ssh_config` that
@@ -12,7 +12,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -202,24 +202,36 @@ class SshLab:
 
 
 @contextmanager
-def ssh_lab(folder: Path, cables: int = 2) -> Iterator[SshLab]:
-    """Make the two, with `cables` between them: `eth1` of one to `eth1` of the other, and so on."""
+def ssh_lab(
+    folder: Path, cables: int = 2, hosts: Sequence[str] = HOSTS, wires: Sequence[tuple[str, str]] = ()
+) -> Iterator[SshLab]:
+    """Make them, with `cables` between the first two: `eth1` of one to `eth1` of the other, and so on.
+
+    Args:
+        folder: for keys and configuration.
+        cables: how many there are of those.
+        hosts: their names.
+        wires: cables of another kind instead: ("gen.eth1", "a.eth1").
+    """
+    wires = wires or [(f"{hosts[0]}.eth{n + 1}", f"{hosts[1]}.eth{n + 1}") for n in range(cables)]
     _ran("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", str(folder / "id_ed25519"))
     shutil.copy(folder / "id_ed25519.pub", folder / "authorized_keys")
     with ExitStack() as stack:
         lab = SshLab(folder, {})
         client = ""
-        for name, (ours, theirs) in zip(HOSTS, _free_addresses(len(HOSTS)), strict=True):
-            ports = tuple(f"eth{number + 1}" for number in range(cables))
+        for name, (ours, theirs) in zip(hosts, _free_addresses(len(hosts)), strict=True):
+            ends = [end.split(".") for wire in wires for end in wire]
+            ports = tuple(port for host, port in ends if host == name)
             lab.hosts[name] = host = _made(name, folder, theirs, ports)
             stack.callback(host.remove)
             _managed(host, ours)
             client += _CLIENT.format(name=name, address=theirs)
-        for port in lab.dut.ports:
-            ends = ["netns", str(lab.dut.pid), "type", "veth", "peer", "name", port, "netns", str(lab.gen.pid)]
-            _ran("ip", "link", "add", port, *ends)
+        for one, other in wires:
+            (near, port), (far, peer) = one.split("."), other.split(".")
+            pids = [str(lab.hosts[name].pid) for name in (near, far)]
+            _ran(*f"ip link add {port} netns {pids[0]} type veth peer name {peer} netns {pids[1]}".split())
         lab.config.write_text(client + _CLIENT_ALL.format(folder=folder))
-        lab.know(*HOSTS)
+        lab.know(*hosts)
         for host in lab.hosts.values():
             host.start_sshd()
         yield lab
