@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from errno import ENODEV
+from errno import ENOENT
 from pathlib import Path
 
 from pytest_nfv.hosts import kernel
@@ -24,7 +24,7 @@ def in_namespace(inode: int) -> Iterator[None]:
     """Be in a namespace meanwhile; 0 is where we are.
 
     Raises:
-        OSError: it has ended (ENODEV), or is not to be entered.
+        OSError: it has ended (ENOENT), or is not to be entered.
     """
     if not inode or own() == inode:
         yield
@@ -43,4 +43,4 @@ def _path(inode: int) -> Path:
         with suppress(OSError):
             if path.stat().st_ino == inode:
                 return path
-    raise OSError(ENODEV, os.strerror(ENODEV))
+    raise OSError(ENOENT, os.strerror(ENOENT))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from typing import Any
 from pytest_nfv.hosts.tuning.knob import Knob, knob_of
 
 NAME = "settings.jsonl"
+HOME_DEADLINE_S = 8.0
 _GONE = (ENOENT, ENODEV)
 
 
@@ -93,20 +95,24 @@ class Journal:
         return reads
 
     def put_back(self, setting: str = "") -> PutBack:
-        """Put back what stands changed, the last change first: of one setting, or all. Safe to repeat."""
-        result = PutBack()
+        """Put back what stands changed, the last change first: of one setting, or all. Safe to repeat.
+
+        A card that is not there may be on its way home from the network namespace of another part of the run: it
+        is waited for.
+        """
+        result, until = PutBack(), time.monotonic() + HOME_DEADLINE_S
         for change in reversed(self.standing):
             if setting in ("", change.setting):
-                self._one_back(change, result)
+                self._one_back(change, result, until)
         if not self.standing and self.path.exists():
             self.path.unlink()
             self._changes.clear()
         return result
 
-    def _one_back(self, change: Change, result: PutBack) -> None:
+    def _one_back(self, change: Change, result: PutBack, until: float) -> None:
         try:
             knob = knob_of(change.knob)
-            now = knob.read()
+            now = _read_at_home(knob, until)
             ours = change.reads is None or now == change.reads
             if now != change.before and ours:
                 knob.write(change.before)
@@ -145,6 +151,16 @@ class Journal:
                 os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _read_at_home(knob: Knob, until: float) -> str:
+    while True:
+        try:
+            return knob.read()
+        except OSError as error:
+            if error.errno != ENODEV or time.monotonic() >= until:
+                raise
+        time.sleep(0.05)
 
 
 def _read(path: Path) -> dict[int, Change]:
