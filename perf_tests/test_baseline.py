@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from perf_tests.s16 import FIREWALL, FLOOD, L3FWD, SIZES, table_1
+from perf_tests import papers
+from perf_tests.s16 import FIREWALL, FLOOD, L3FWD, SIZES
 from pytest_nfv import PVP, VNF, Deploy, Firewall, Frequency, L3Fwd, Link, VSwitch, line_rate
 
 
@@ -31,8 +32,8 @@ def test_baseline(
         line rate, BESS does from 128 B on at 2.4 GHz, ClickOS from 256 B on at 2.6 GHz.
     """
     traffic = deploy(PVP(vswitch, VNF(function, host=vnf_host)))
-    reference = table_1(function.kind, frame_size)
-    found = traffic.forwarding_rate(FLOOD, frame_size=frame_size, reference=reference)
+    found = traffic.forwarding_rate(FLOOD, frame_size=frame_size)
+    found.beside(papers.baseline(function.kind, frame_size))
     for trial in found.trials:
         assert trial.received > 0
         assert all((flow.corrupted, flow.duplicated) == (0, 0) for flow in trial.flows)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
-
 import pytest
 
-from pytest_nfv import Deploy, Mpps, Reference, SocketPair, VSwitch, kpps
+from perf_tests import papers
+from pytest_nfv import Deploy, Mpps, SocketPair, VSwitch
 
-PAPERS = Path(__file__).parents[1] / "fixtures" / "reference" / "papers.toml"
 TUPLE = "throughput,local,1vs1,linux-bridge,64,1M,64"
 BRIDGE, PROTOCOLS = VSwitch("linux-bridge"), ("udp", "raw")
 RATE, BURST = 1 * Mpps, 64
@@ -17,14 +14,6 @@ RATE, BURST = 1 * Mpps, 64
 COUNTER_SLACK = 8
 # A round that something else on the machine spoilt may say anything: so many must agree before it is believed.
 ROUNDS = 3
-
-
-def in_the_paper(protocol: str, call: str) -> Reference:
-    """Return T20's figure."""
-    names = {"single": "send_recv", "many": "sendmmsg_recvmmsg"}
-    with PAPERS.open("rb") as file:
-        figures = tomllib.load(file)["t1_sockets"]
-    return Reference("T20 table 2", (figures[f"{protocol}_{names[call]}_kpps"] * kpps).pps)
 
 
 @pytest.mark.throughput
@@ -43,7 +32,7 @@ def test_kernel_sockets(deploy: Deploy, vswitch: VSwitch, protocol: str, call: s
         rate is recorded beside the paper's and not judged: it is the machine's.
     """
     traffic = deploy(SocketPair(vswitch, protocol=protocol, call=call))
-    found = traffic.forwarding_rate(RATE, frame_size=64, burst=BURST, reference=in_the_paper(protocol, call))
+    found = traffic.forwarding_rate(RATE, frame_size=64, burst=BURST).beside(papers.sockets(protocol, call))
     for trial in found.trials:
         (flow,) = trial.flows
         assert flow.received > 0
@@ -68,8 +57,7 @@ def test_many_frames_a_call_are_no_slower(deploy: Deploy, vswitch: VSwitch, prot
 
     def rates(call: str) -> list[float]:
         traffic = deploy(SocketPair(vswitch, protocol=protocol, call=call))
-        reference = in_the_paper(protocol, call)
-        found = traffic.forwarding_rate(RATE, frame_size=64, burst=BURST, reference=reference)
+        found = traffic.forwarding_rate(RATE, frame_size=64, burst=BURST).beside(papers.sockets(protocol, call))
         return [trial.forwarded_pps for trial in found.trials if trial.valid]
 
     rounds: list[tuple[float, float]] = []

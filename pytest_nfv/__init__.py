@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from pytest_nfv.model.chain import Chain as Chain
     from pytest_nfv.model.chain import Colocated as Colocated
     from pytest_nfv.model.goal import SearchGoal as SearchGoal
-    from pytest_nfv.model.measurement import Reference as Reference
+    from pytest_nfv.model.measurement import ForwardingRate as ForwardingRate
+    from pytest_nfv.model.measurement import LatencyResult as LatencyResult
     from pytest_nfv.model.mix import Mix as Mix
     from pytest_nfv.model.nf import Firewall as Firewall
     from pytest_nfv.model.nf import L2Fwd as L2Fwd
     from pytest_nfv.model.nf import L3Fwd as L3Fwd
     from pytest_nfv.model.nf import Own as Own
     from pytest_nfv.model.nf import Signature as Signature
+    from pytest_nfv.model.reference import Reference as Reference
     from pytest_nfv.model.routes import Route as Route
     from pytest_nfv.model.routes import RouteTable as RouteTable
     from pytest_nfv.model.rules import Rule as Rule
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from pytest_nfv.model.topology import P2P as P2P
     from pytest_nfv.model.topology import SocketPair as SocketPair
     from pytest_nfv.model.topology import VSwitch as VSwitch
+    from pytest_nfv.model.trial import Latency as Latency
+    from pytest_nfv.model.trial import ThreadUse as ThreadUse
+    from pytest_nfv.model.trial import TrialResult as TrialResult
     from pytest_nfv.model.verdict import Verdict as Verdict
     from pytest_nfv.model.vnf import VNF as VNF
     from pytest_nfv.units import BitRate as BitRate
@@ -68,13 +73,18 @@ _HOME = {
     "bottleneck": "model.bottleneck",
     "component_of_thread": "model.bottleneck",
     "Deploy": "deployment.traffic",
+    "ForwardingRate": "model.measurement",
+    "Latency": "model.trial",
+    "LatencyResult": "model.measurement",
     "NfvError": "errors",
     "Mix": "model.mix",
     "SearchGoal": "model.goal",
     "P2P": "model.topology",
-    "Reference": "model.measurement",
+    "Reference": "model.reference",
     "SocketPair": "model.topology",
     "VSwitch": "model.topology",
+    "ThreadUse": "model.trial",
+    "TrialResult": "model.trial",
     "Verdict": "model.verdict",
 }
 _HOME |= dict.fromkeys(("Firewall", "L2Fwd", "L3Fwd", "Own", "Signature"), "model.nf")

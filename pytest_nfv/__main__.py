@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pytest_nfv.errors import CapabilityMissing, ConfigurationError, NfvError
 from pytest_nfv.testbeds import commands as testbed_commands
+from pytest_nfv.testbeds import provision_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     reference.add_argument("--check", metavar="FILE", help="fail where FILE says something else")
     reference.set_defaults(command=_reference)
     testbed_commands.add(commands)
+    provision_command.add(commands)
     options = parser.parse_args(argv)
     try:
         options.command(options)

@@ -1,6 +1,7 @@
-"""What all tests share: a capability that is missing, and Ctrl-C.
+"""What all tests share: a capability that is missing, Ctrl-C, and patience.
 
 Ctrl-C is tested, too: a run that was started in the background ignores it, and its children inherit that.
+An example of Hypothesis takes as long as a busy machine lets it: a deadline of 0.2 s says nothing about the code.
 """
 
 from __future__ import annotations
@@ -10,12 +11,16 @@ from collections.abc import Callable
 from typing import NoReturn
 
 import pytest
+from hypothesis import settings
 
 from pytest_nfv.deployment import capabilities
 from pytest_nfv.errors import CapabilityMissing
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ from pytest_nfv.deployment.rig_plan import place_on_rig
 from pytest_nfv.deployment.system import DeployedSystem, SimulatedSystem, System
 from pytest_nfv.errors import CapabilityMissing, DeploymentError
 from pytest_nfv.hosts.facts import read_facts
+from pytest_nfv.hosts.hold import Hold
 from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.local import LocalHost
 from pytest_nfv.hosts.protocol import Host
@@ -42,11 +43,16 @@ class Bench:
     away, and the next test gets a new one.
     """
 
-    def __init__(self, testbed: Testbed, run_id: str, observer: Observer, ssh_config: Path | None = None) -> None:
+    def __init__(
+        self, testbed: Testbed, run_id: str, observer: Observer, hold: Hold, ssh_config: Path | None = None
+    ) -> None:
+        """Own nothing yet; `hold` waits for the locks of the testbed's hosts."""
         self.testbed = testbed
         self.clock = DeviceClock(testbed)
         self.care = Care()
         self._run_id = run_id
+        self._hold = hold
+        self._held = False
         self._observer = observer
         self._host = LocalHost(run_id)
         self._limits = Limits(cache_file())
@@ -95,7 +101,7 @@ class Bench:
                 self._keep_off(placement.device_cores)
             self.care.take(self._places(placement))
             try:
-                self._current = Deployment(placement, self._labs or self._the_lab())
+                self._current = Deployment(placement, self._held_rig() or self._the_lab())
             except CapabilityMissing:
                 raise
             except DeploymentError as error:
@@ -120,9 +126,10 @@ class Bench:
             os.sched_setaffinity(0, elsewhere)
 
     def _places(self, placement: Placement) -> dict[str, Place]:
-        """Return each host's share."""
-        if self._labs is not None:
-            return rig_care.places(self._labs, placement)
+        """Return each host's share; all are held by now, so that nothing is set under another run's trials."""
+        rig = self._held_rig()
+        if rig is not None:
+            return rig_care.places(rig, placement)
         roles, may_change = roles_of(placement), self.testbed.may_change
         mine = Place(self._the_lab(), survey, lambda: read_facts(self._host), roles, (), may_change)
         return {self._host.name: mine}
@@ -135,9 +142,29 @@ class Bench:
 
     def _the_lab(self) -> Lab:
         if self._lab is None:
-            reap()
-            self._lab = Lab(self._host, self._run_id)
+            with ExitStack() as undo:
+                lab = Lab(self._host, self._run_id)
+                undo.callback(lab.close)
+                self._take({self._host.name: lab})
+                reap()  # by now, whoever was waited for may have been killed
+                undo.pop_all()
+            self._lab = lab
         return self._lab
+
+    def _held_rig(self) -> RigLabs | None:
+        """Return the rig, all of its hosts held; None where there is none."""
+        if self._labs is not None and not self._held:
+            self._take({name: self._labs.lab(name) for name in self._labs.hosts()})
+        return self._labs
+
+    def _take(self, labs: Mapping[str, Lab]) -> None:
+        """Wait until no other run measures on these hosts; in vain once is in vain for the rest of the run."""
+        try:
+            self._hold(labs)
+        except DeploymentError as error:
+            self._broken = str(error)
+            raise
+        self._held = True
 
     def _take_down(self) -> None:
         current, self._current = self._current, None

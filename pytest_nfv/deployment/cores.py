@@ -18,7 +18,8 @@ class Cores:
     """Who runs where.
 
     Attributes:
-        switch: the switch's; vnfs: each VNF's.
+        switch: the switch's; vnfs: each VNF's, one for each pair of its vNICs or virtual processor: with too few,
+            the same several times.
         notes: what shares what.
     """
 
@@ -69,7 +70,7 @@ def spread(topology: Topology, device: Sequence[int], sockets: Mapping[int, int]
         return _as_far_as_they_go(topology, device, vnfs)
     switch, home = tuple(device[:1]), sockets[device[0]]
     if placement == "same_core":
-        return _said(topology, switch, [switch] * len(vnfs), "")
+        return _said(topology, switch, [switch * _wants(vnf) for vnf in vnfs], "")
     accepted = {
         "same_socket": [core for core in device[1:] if sockets[core] == home],
         "cross_socket": [core for core in device if sockets[core] != home],
@@ -91,7 +92,12 @@ _WHERE = {"same_socket": "on its socket", "cross_socket": "on another socket", "
 
 
 def _wants(vnf: VNF) -> int:
-    return max(vnf.vcpus, vnf.vnics // 2)
+    return vnf.vcpus if vnf.host == "vm" else vnf.vnics // 2
+
+
+def of_pair(vnf: VNF, cores: Sequence[int], pair: int) -> tuple[int, ...]:
+    """Return which of a VNF's cores a pair of its vNICs has: its own, and of a VM all."""
+    return tuple(dict.fromkeys(cores)) if vnf.host == "vm" else (cores[pair],)
 
 
 def _as_far_as_they_go(topology: Topology, device: Sequence[int], vnfs: Sequence[VNF]) -> Cores:
@@ -103,21 +109,28 @@ def _as_far_as_they_go(topology: Topology, device: Sequence[int], vnfs: Sequence
 
 
 def _dealt(vnfs: Sequence[VNF], cores: Sequence[int]) -> list[tuple[int, ...]]:
-    """Deal cores round robin, to each VNF as many as it wants; one that is dealt a core twice has it once."""
+    """Deal cores round robin, to each VNF as many as it wants."""
     dealt, at = [], 0
     for vnf in vnfs:
         mine = [cores[(at + number) % len(cores)] for number in range(_wants(vnf))]
         at += len(mine)
-        dealt.append(tuple(dict.fromkeys(mine)))
+        dealt.append(tuple(mine))
     return dealt
 
 
 def _said(topology: Topology, switch: tuple[int, ...], vnfs: Sequence[tuple[int, ...]], note: str) -> Cores:
     there: dict[int, list[str]] = {core: [str(topology.vswitch)] for core in switch}
-    for number, cores in enumerate(vnfs):
-        for core in cores:
-            there.setdefault(core, []).append(f"vnf{number}")
+    of_all = [vnf for lane in topology.lanes for vnf in lane]
+    for number, (vnf, cores) in enumerate(zip(of_all, vnfs, strict=True)):
+        for core, name in zip(cores, _names(number, vnf), strict=True):
+            there.setdefault(core, []).append(name)
     shared = [
         f"core {core} is shared by {', '.join(names)}" for core, names in sorted(there.items()) if len(names) > 1
     ]
     return Cores(switch, tuple(vnfs), (*([note] if note else []), *shared))
+
+
+def _names(number: int, vnf: VNF) -> list[str]:
+    """Return who has each of a VNF's cores."""
+    part = " vCPU " if vnf.host == "vm" else "."
+    return [f"vnf{number}{part}{one}" for one in range(_wants(vnf))] if _wants(vnf) > 1 else [f"vnf{number}"]

@@ -20,7 +20,8 @@ from pytest_nfv.hosts.polling import take_turns
 from pytest_nfv.hosts.protocol import Host
 from pytest_nfv.model.offer import PortSpec
 from pytest_nfv.model.topology import Topology
-from pytest_nfv.model.trial import CoreUse, ThreadUse
+from pytest_nfv.model.trial import CoreUse, GuestUse, ThreadUse
+from pytest_nfv.vnfs.vm_reading import CpuTimes
 from pytest_nfv.vswitches.protocol import PollCycles, PortCounters, VSwitchDriver, Wiring
 from pytest_nfv.vswitches.table import driver
 
@@ -70,12 +71,14 @@ class Spent:
     Attributes:
         before, after: the counters of its switch and VNFs.
         cores, threads: their processor time meanwhile.
+        guests: what its virtual machines did meanwhile, by their own account.
     """
 
     before: Counters
     after: Counters
     cores: tuple[CoreUse, ...]
     threads: tuple[ThreadUse, ...]
+    guests: tuple[GuestUse, ...] = ()
 
 
 class Device(Protocol):
@@ -160,10 +163,12 @@ class LocalDevice:
         topology = part.topology
         kind = driver(topology.vswitch.name)
         self.version = kind.probe(lab.host)
-        self.switch: VSwitchDriver = kind(lab, dict(topology.vswitch.settings))
+        settings = dict(topology.vswitch.settings)
+        self.switch: VSwitchDriver = kind(lab, settings)
+        self._refused: tuple[str, ...] = ()  # threads that do not take their turns
         chains = part.chains
         if chains.instances:  # before the switch, which is wired to them; taken down after it
-            self._vnfs = Vnfs(lab, chains, self.switch.joins, str(topology.vswitch))
+            self._vnfs = Vnfs(lab, chains, kind.joins(settings), str(topology.vswitch))
             self._undo.callback(self._vnfs.close)
         self._undo.callback(self.switch.stop)
         self._segments = chains.segments()
@@ -189,12 +194,12 @@ class LocalDevice:
                 self.switch.device_host,
             )
             if part.shared:
-                take_turns(self.threads())
+                self._refused = take_turns(self.threads())
         self.started()
 
     def started(self) -> None:
         """Take the notes of what was started."""
-        self.notes = (*self.switch.notes, *(self._vnfs.notes if self._vnfs else ()))
+        self.notes = (*self.switch.notes, *(self._vnfs.notes if self._vnfs else ()), *self._refused)
 
     @property
     def generator_host(self) -> Host:
@@ -231,6 +236,10 @@ class LocalDevice:
         """Return the cycles of those that poll and tell."""
         return self.switch.poll_cycles() | (self._vnfs.poll_cycles() if self._vnfs else {})
 
+    def _guests(self) -> dict[str, CpuTimes]:
+        """Return what the processors of each virtual machine did so far, by its own account."""
+        return self._vnfs.guests() if self._vnfs else {}
+
     def glance(self) -> None:
         """Nothing: what is gone here shows in the counters after the trial."""
 
@@ -266,14 +275,16 @@ class LocalDevice:
             },
         )
         self._before, self._cycles = self._counters_at_rest(), self.poll_cycles()
+        self._guests_before = self._guests()  # the last before the trial: to ask costs a guest time of its own
         self._accounts.start()
 
     def end(self) -> Spent:
         """Close them."""
         cores, threads = self._accounts.stop()
         self.check()
+        guests = tuple(now.since(self._guests_before[name], name) for name, now in self._guests().items())
         worked = _worked(threads, self.threads(), self._cycles, self.poll_cycles())
-        return Spent(self._before, self._counters_at_rest(), cores, worked)
+        return Spent(self._before, self._counters_at_rest(), cores, worked, guests)
 
     def close(self) -> None:
         """Take everything down; safe to call twice."""
@@ -286,13 +297,21 @@ def _worked(
     before: Mapping[int, PollCycles],
     after: Mapping[int, PollCycles],
 ) -> tuple[ThreadUse, ...]:
-    """Say of the device's polling threads which part of their time they had frames."""
-    shares = {}
+    """Say of the device's polling threads which part of their time they had frames, and of how many cycles."""
+    spent = {}
     for tid, now in after.items():
-        then = before.get(tid, PollCycles(0, 0))
-        if now.total > then.total:
-            shares[names[tid]] = (now.busy - then.busy) / (now.total - then.total)
+        then = before.get(tid)
+        if then is not None and now.total > then.total:
+            spent[names[tid]] = PollCycles(now.busy - then.busy, now.total - then.total, now.counted)
     return tuple(
-        replace(one, worked_s=one.cpu_s * shares[one.name]) if one.role == "device" and one.name in shares else one
+        _with_frames(one, spent[one.name]) if one.role == "device" and one.name in spent else one
         for one in threads
+    )
+
+
+def _with_frames(thread: ThreadUse, spent: PollCycles) -> ThreadUse:
+    return replace(
+        thread,
+        worked_s=thread.cpu_s * spent.busy / spent.total,
+        worked_cycles=spent.busy if spent.counted else None,
     )

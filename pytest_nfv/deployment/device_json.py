@@ -11,7 +11,7 @@ from pytest_nfv.deployment.engines import VnfCounters
 from pytest_nfv.deployment.hops import Counters
 from pytest_nfv.hosts.nic import Nic
 from pytest_nfv.model import topology_json
-from pytest_nfv.model.trial import CoreUse, ThreadUse
+from pytest_nfv.model.trial import CoreUse, GuestUse, ThreadUse
 from pytest_nfv.vnfs.protocol import VnicCounters
 from pytest_nfv.vswitches.protocol import PortCounters
 
@@ -53,6 +53,7 @@ def spent_json(spent: Spent) -> dict[str, Any]:
         "after": _counters_json(spent.after),
         "cores": [asdict(one) for one in spent.cores],
         "threads": [asdict(one) for one in spent.threads],
+        "guests": [asdict(one) for one in spent.guests],
     }
 
 
@@ -63,6 +64,7 @@ def spent_of(data: Mapping[str, Any]) -> Spent:
         _counters(data["after"]),
         tuple(CoreUse(**one) for one in data["cores"]),
         tuple(ThreadUse(**one) for one in data["threads"]),
+        tuple(GuestUse(**one) for one in data["guests"]),
     )
 
 

@@ -7,29 +7,20 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 from pytest_nfv.deployment.wiring import Instance
-from pytest_nfv.errors import ConfigurationError
 from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.namespace import NamespaceHost
 from pytest_nfv.hosts.polling import place_below
 from pytest_nfv.hosts.protocol import Host
 from pytest_nfv.model.nf import Drop, Function
 from pytest_nfv.model.offer import PortSpec
-from pytest_nfv.model.vnf import AUTO, VM_MEMORY_MIB, VNF
+from pytest_nfv.model.vnf import VNF
 from pytest_nfv.vnfs.kernel import KernelEngine
-from pytest_nfv.vnfs.numpy_engine import NumpyEngine
+from pytest_nfv.vnfs.numpy_engine import OVERRUNS_ARE_FRAMES, NumpyEngine
 from pytest_nfv.vnfs.protocol import EngineCounts, VnicCounters
 from pytest_nfv.vnfs.testpmd import TestpmdEngine
-from pytest_nfv.vnfs.vm import VirtualMachine
-from pytest_nfv.vnfs.vm_settings import Machine, Tap, VhostUser
+from pytest_nfv.vnfs.vm_reading import CpuTimes
 from pytest_nfv.vnfs.xdp import XdpEngine
 from pytest_nfv.vswitches.protocol import PollCycles
-
-ACCEPTED = {
-    "veth": ("kernel", "numpy", "testpmd", "xdp"),
-    "vhost_user": ("numpy", "testpmd"),
-    "memif": ("numpy",),
-}
-"""Engines by what the far end of the switch's ports is; a VM has its own kernel at either of the first two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +82,10 @@ class Running(Protocol):
         """Return the cycles of threads that poll and tell."""
         ...
 
+    def guest(self) -> CpuTimes | None:
+        """Return what the processors of its guest did so far; None where it is no virtual machine."""
+        ...
+
     def check(self) -> None:
         """Raise where it is gone, with its last words."""
         ...
@@ -111,6 +106,9 @@ class _Quiet:
     def poll_cycles(self) -> dict[int, PollCycles]:
         return {}
 
+    def guest(self) -> CpuTimes | None:
+        return None
+
 
 class _Kernel(_Quiet):
     """The kernel, or an XDP program, between two interfaces; what forwards is their NAPI."""
@@ -129,8 +127,7 @@ class _Kernel(_Quiet):
 
     def counters(self) -> VnfCounters:
         told: EngineCounts = self._engine.counters()
-        nics = tuple(VnicCounters(rx, tx) for rx, tx in zip(told.rx_frames, told.tx_frames, strict=True))
-        return VnfCounters(nics, told.drops)
+        return VnfCounters(told.nics, told.drops)
 
     def threads(self) -> dict[int, str]:
         return dict(self._threads)
@@ -152,7 +149,7 @@ class _Numpy(_Quiet):
     """Our own engine, a process between two ports of any kind."""
 
     def __init__(self, place: Place) -> None:
-        self._name = place.instance.name
+        self._counts_frames = tuple(nic.kind in OVERRUNS_ARE_FRAMES for nic in place.nics)
         self._napi, notes = _napi(place) if "interface" in place.nics[0].parameters else ({}, ())
         self._engine = NumpyEngine(place.host, None)
         try:
@@ -174,11 +171,11 @@ class _Numpy(_Quiet):
                 VnicCounters(
                     nic.received,
                     nic.sent,
-                    {"ring full": nic.overruns},
+                    {"ring full": nic.overruns} if counted else {},
                     {"tx ring full": nic.dropped.get(full, 0)},
                     {str(why): count for why, count in nic.dropped.items() if why is not full},
                 )
-                for nic in nics
+                for nic, counted in zip(nics, self._counts_frames, strict=True)
             )
         )
 
@@ -188,7 +185,7 @@ class _Numpy(_Quiet):
     def poll_cycles(self) -> dict[int, PollCycles]:
         told = self._engine.counters()
         threads = self._engine.threads()
-        return {max(threads): PollCycles(told.busy_ns, told.ran_ns)} if threads else {}
+        return {max(threads): PollCycles(told.busy_ns, told.ran_ns, counted=False)} if threads else {}
 
     def check(self) -> None:
         self._engine.counters()
@@ -210,56 +207,14 @@ class _Testpmd(_Quiet):
     def threads(self) -> dict[int, str]:
         return {**self._napi, **self._engine.threads()}
 
+    def poll_cycles(self) -> dict[int, PollCycles]:
+        return {tid: PollCycles(busy, ran) for tid, (busy, ran) in self._engine.cycles().items()}
+
     def check(self) -> None:
         self._engine.check()
 
     def stop(self) -> None:
         self._engine.stop()
-
-
-class _Guest(_Quiet):
-    """A virtual machine, whose kernel does it."""
-
-    def __init__(self, place: Place) -> None:
-        vnf = place.instance.vnf
-        nics = tuple(_guest_nic(nic, vnf) for nic in place.nics)
-        machine = Machine(nics, vcpus=vnf.vcpus, memory_mib=vnf.memory_mib or VM_MEMORY_MIB, mtu=place.nics[0].mtu)
-        host = place.host if any(isinstance(nic, Tap) for nic in nics) else None
-        self._machine = VirtualMachine(place.lab, machine, name=place.instance.name, host=host)
-        self._machine.start(place.cores)
-        try:
-            self._machine.forward(place.function)
-        except BaseException:
-            self._machine.stop()
-            raise
-        self.notes = self._machine.notes
-
-    def counters(self) -> VnfCounters:
-        return VnfCounters(
-            tuple(
-                VnicCounters(
-                    nic.rx_frames, nic.tx_frames, {"guest drops": nic.rx_drops}, {"guest drops": nic.tx_drops}
-                )
-                for nic in self._machine.nic_counters()
-            ),
-            self._machine.drops(),
-        )
-
-    def threads(self) -> dict[int, str]:
-        return self._machine.threads()
-
-    def check(self) -> None:
-        self._machine.check()
-
-    def stop(self) -> None:
-        self._machine.stop()
-
-
-def _guest_nic(nic: PortSpec, vnf: VNF) -> Tap | VhostUser:
-    if nic.kind == "tap":
-        return Tap(nic.parameters["interface"], nic.address, vnf.queues)
-    role = "server" if nic.parameters["role"] == "server" else "client"
-    return VhostUser(nic.parameters["socket"], nic.address, "server" if role == "server" else "client", vnf.queues)
 
 
 _ENGINES: dict[str, Callable[[Place], Running]] = {
@@ -271,14 +226,14 @@ _ENGINES: dict[str, Callable[[Place], Running]] = {
 
 
 def run(place: Place, vnf: VNF) -> Running:
-    """Start a VNF's function at a place.
+    """Start a VNF's function at a place, which is no virtual machine: those are in `guests`.
 
     Raises:
         CapabilityMissing: something that it needs is not here.
         ConfigurationError: the engine has no such function.
         DeploymentError: it did not come up.
     """
-    return _Guest(place) if vnf.host == "vm" else _ENGINES[vnf.engine](place)
+    return _ENGINES[vnf.engine](place)
 
 
 def _napi(place: Place) -> tuple[dict[int, str], tuple[str, ...]]:
@@ -292,22 +247,3 @@ def _napi(place: Place) -> tuple[dict[int, str], tuple[str, ...]]:
     if place.cores and threads:
         notes += [f"{place.instance.name} is not pinned: {note}" for note in place.lab.pin(threads, place.cores)]
     return threads, tuple(notes)
-
-
-def chosen(vnf: VNF, joins: str, switch: str) -> VNF:
-    """Return a VNF with its engine chosen for what a switch's ports are.
-
-    Raises:
-        ConfigurationError: the engine cannot be there.
-    """
-    accepted = ("kernel",) if vnf.host == "vm" else ACCEPTED[joins]
-    engine = accepted[0] if vnf.engine == AUTO else vnf.engine
-    if engine not in accepted or (vnf.host == "vm" and joins == "memif"):
-        raise ConfigurationError(
-            f"VNF(engine={vnf.engine!r}, host={vnf.host!r}) on {switch}: accepted: {', '.join(accepted)}"
-        )
-    if vnf.queues > 1 and joins == "veth" and vnf.host != "vm":
-        raise ConfigurationError(
-            f"VNF(queues={vnf.queues}) on {switch}: accepted: 1, as an interface has, or a VM"
-        )
-    return vnf.on(engine)

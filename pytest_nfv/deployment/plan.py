@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from pytest_nfv.deployment.choice import check_engines
 from pytest_nfv.deployment.cores import Cores, sockets_of, spread
 from pytest_nfv.errors import CapabilityMissing, ConfigurationError
 from pytest_nfv.model.machine import NicPort
@@ -59,6 +60,11 @@ class Placement:
         return tuple(split.host for split in self.splits)
 
     @property
+    def generator_host(self) -> str:
+        """Name of the generator's host; empty on a testbed that is this machine."""
+        return self.testbed.rig.generator if self.testbed.rig is not None else ""
+
+    @property
     def device_cores(self) -> tuple[int, ...]:
         """All cores of the device under test, the switch's first."""
         return self.cores.every
@@ -104,15 +110,15 @@ class Placement:
             for number, (vnf, cores) in enumerate(
                 zip((one for lane in split.topology.lanes for one in lane), split.cores.vnfs, strict=True)
             ):
-                yield f"    vnf{split.first_vnf + number} {vnf} on core {', '.join(map(str, cores))}"
-        rig = self.testbed.rig
-        host = rig.generator if rig else ""
-        yield f"  generator on {host}, core {self._generator_cores}, ports {', '.join(map(str, self.far))}"
+                on = ", ".join(map(str, dict.fromkeys(cores)))
+                yield f"    vnf{split.first_vnf + number} {vnf} on core {on}"
+        ports = ", ".join(map(str, self.far))
+        yield f"  generator on {self.generator_host}, core {self._generator_cores}, ports {ports}"
 
     def _vnf_lines(self) -> list[str]:
         vnfs = [vnf for lane in self.topology.lanes for vnf in lane]
         return [
-            f"  vnf{number} {vnf} on core {', '.join(map(str, cores))}"
+            f"  vnf{number} {vnf} on core {', '.join(map(str, dict.fromkeys(cores)))}"
             for number, (vnf, cores) in enumerate(zip(vnfs, self.cores.vnfs, strict=True))
         ]
 
@@ -135,10 +141,11 @@ def place(
         sockets: of each core; asked of the kernel where not given.
 
     Raises:
-        ConfigurationError: the testbed names a core that does not exist here.
+        ConfigurationError: the testbed names a core that does not exist here; or no engine does what a VNF is to.
         CapabilityMissing: fewer than two cores: device and generator would measure each other; or too few for the
             placement that the topology asks for.
     """
+    check_engines(topology)
     allowed = sorted(allowed_cores)
     for key, cores in (("device_cores", testbed.device_cores), ("generator_cores", testbed.generator_cores)):
         for core in cores:

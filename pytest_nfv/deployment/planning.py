@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pytest_nfv.deployment.plan import place
+from pytest_nfv.deployment.rig_plan import assumed_cores, place_on_rig
 from pytest_nfv.deployment.system import SimulatedSystem
 from pytest_nfv.deployment.traffic import Defaults, Requirements, Traffic
 from pytest_nfv.model.measurement import ForwardingRate, Gate, LatencyResult, Throughput
@@ -49,6 +50,10 @@ class Planner:
         self._costs.append(Cost(nodeid))
         return self._costs[-1]
 
+    def asked(self, nodeid: str) -> bool:
+        """Return whether a test got as far as asking for a trial."""
+        return any(cost.trials_s for cost in self._costs if cost.nodeid == nodeid)
+
     def traffic(self, cost: Cost, testbed: Testbed, topology: Topology, defaults: Defaults) -> PlannedTraffic:
         """Place a topology, and return traffic that only counts.
 
@@ -56,7 +61,9 @@ class Planner:
             ConfigurationError, CapabilityMissing: it cannot be placed here.
         """
         lines = [f"{topology} on testbed {testbed.name} (simulated), line rate {testbed.link}"]
-        if testbed.kind != "sim":
+        if testbed.rig is not None:
+            lines = place_on_rig(topology, testbed, assumed_cores(testbed.rig)).lines()
+        elif testbed.kind != "sim":
             lines = place(topology, testbed, sorted(os.sched_getaffinity(0))).lines()
         self._placements.setdefault(lines[0], lines)
         cost.deployments.append(lines[0])
@@ -120,7 +127,7 @@ class PlannedTraffic:
 
 def _system(testbed: Testbed, topology: Topology, capacity_pps: float) -> SimulatedSystem:
     device = Simulation(capacity_pps=capacity_pps * len(topology.directions))
-    stand_in = replace(testbed, kind="sim", link=testbed.search_link, simulation=device)
+    stand_in = replace(testbed, kind="sim", link=testbed.search_link, simulation=device, rig=None)
     return SimulatedSystem(stand_in, topology)
 
 

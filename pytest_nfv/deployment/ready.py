@@ -49,7 +49,7 @@ def roles_named(device: str, generator: str) -> Roles:
 
 def _roles_on(testbed: Testbed) -> Roles:
     allowed = sorted(os.sched_getaffinity(0))
-    placed = roles_of(place(P2P(VSwitch("any")), testbed, allowed))
+    placed = roles_of(place(P2P(VSwitch("linux-bridge")), testbed, allowed))
     return Roles(testbed.device_cores or placed.device, testbed.generator_cores or placed.generator)
 
 

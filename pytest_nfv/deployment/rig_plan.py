@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from pytest_nfv.deployment.choice import check_engines
 from pytest_nfv.deployment.cores import spread
 from pytest_nfv.deployment.plan import Placement, Split, receiver_core
 from pytest_nfv.deployment.wiring import Chains
@@ -31,6 +32,15 @@ class HostCores:
     sockets: Mapping[int, int]
 
 
+def assumed_cores(rig: Rig) -> dict[str, HostCores]:
+    """Return the cores that hosts have where none of them may be asked: those that the testbed names, and four."""
+    found = {}
+    for name, machine in rig.machines.items():
+        cores = tuple(sorted({*machine.device_cores, *machine.generator_cores, *range(4)}))
+        found[name] = HostCores(cores, dict.fromkeys(cores, 0))
+    return found
+
+
 def station(port: int) -> str:
     """Return the MAC address that a generator port's frames carry; no kernel's, as with a hardware generator."""
     return f"{_GENERATOR_MAC}:{port:02x}"
@@ -45,7 +55,8 @@ def place_on_rig(topology: Topology, testbed: Testbed, hosts: Mapping[str, HostC
         hosts: of each host of it, its cores.
 
     Raises:
-        ConfigurationError: the testbed names a core that a host has not; or a topology that cannot be there.
+        ConfigurationError: the testbed names a core that a host has not; or a topology that cannot be there, such
+            as a VNF that no engine carries out.
         CapabilityMissing: too few cables between two hosts, or too few cores.
     """
     rig = testbed.rig
@@ -56,6 +67,7 @@ def place_on_rig(topology: Topology, testbed: Testbed, hosts: Mapping[str, HostC
             f"{topology}: sender and receiver are applications on one machine with the switch",
             "run it on that machine itself: --nfv-host=local",
         )
+    check_engines(topology)
     generator = _generator_core(rig, hosts)
     splits: list[Split] = []
     notes: list[str] = []

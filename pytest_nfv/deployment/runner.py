@@ -144,6 +144,7 @@ class TrialRunner:
                 *reasons_off_clock(cores, device.frequency),
             ),
             disturbed=reasons_disturbed(cores, stolen_s),
+            guests=tuple(guest for one in spent for guest in one.guests),
         )
 
     def _offer(self, spec: TrialSpec) -> Offer:

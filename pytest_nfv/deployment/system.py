@@ -8,6 +8,7 @@ from typing import Protocol
 
 from pytest_nfv import __version__
 from pytest_nfv.deployment.calibration import Floor
+from pytest_nfv.deployment.choice import check_engines
 from pytest_nfv.deployment.deploy import Deployment
 from pytest_nfv.deployment.limits import Key, Limits
 from pytest_nfv.deployment.observer import Observer
@@ -23,7 +24,6 @@ from pytest_nfv.model.testbed import Testbed
 from pytest_nfv.model.topology import Topology
 from pytest_nfv.model.trial import TrialResult
 from pytest_nfv.search.sim import SimulatedDevice
-from pytest_nfv.vswitches.table import driver
 
 
 class System(Protocol):
@@ -81,7 +81,7 @@ def identity(placement: Placement, ports: Sequence[PortSpec], load: Load) -> Key
         "cpu": str(facts.cpu_model),
         "kernel": str(facts.kernel),
         "generator": f"builtin {__version__}",
-        "core": str(placement.generator_core),
+        "core": " on ".join(filter(None, (str(placement.generator_core), placement.generator_host))),
         "port": ",".join(dict.fromkeys(port.kind for port in ports)),
         "topology": f"{placement.topology} {placement.topology.vswitch!r}",
         "load": str(replace(load, templates=lengths, others=others, maximum=False)),
@@ -143,12 +143,12 @@ class SimulatedSystem:
     notes = ("simulated",)
 
     def __init__(self, testbed: Testbed, topology: Topology) -> None:
-        """Take a topology whose switch exists.
+        """Take a topology whose switch exists, and has such VNFs.
 
         Raises:
             ConfigurationError: it does not.
         """
-        driver(topology.vswitch.name)
+        check_engines(topology)
         self.testbed = testbed
         self.topology = topology
 

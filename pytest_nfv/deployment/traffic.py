@@ -17,7 +17,6 @@ from pytest_nfv.model.measurement import (
     ForwardingRate,
     Gate,
     LatencyResult,
-    Reference,
     Subject,
     Throughput,
 )
@@ -210,13 +209,12 @@ class Traffic:
         rewrite: bool = False,
         duration: Duration | str | None = None,
         goal: SearchGoal | None = None,
-        reference: Reference | None = None,
     ) -> ForwardingRate:
         """Measure what is forwarded at the maximum offered load (RFC 2285 section 3.6.2), whatever is lost.
 
         Offers `rate`, or as much of it as the generator can: falling short makes no trial invalid here. The result
         is the median of as many trials as the goal's durations hold. `duration` is a trial's, their number stays.
-        `reference` is shown beside the result. The other arguments are those of `sustains`.
+        The other arguments are those of `sustains`.
 
         Raises:
             ConfigurationError: an argument is out of range.
@@ -241,7 +239,6 @@ class Traffic:
             self._spoken(target, size),
             self._spoken(PacketRate(found_pps), size),
             trials,
-            reference,
         )
         self._measured(result)
         if ruling is not None:

@@ -6,7 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TypeVar
 
-from pytest_nfv.deployment.engines import Place, Running, VnfCounters, chosen, run
+from pytest_nfv.deployment.choice import chosen
+from pytest_nfv.deployment.cores import of_pair
+from pytest_nfv.deployment.engines import Place, Running, VnfCounters, run
+from pytest_nfv.deployment.guests import guest
 from pytest_nfv.deployment.wiring import Chains, Instance
 from pytest_nfv.errors import DeploymentError
 from pytest_nfv.hosts.lab import Lab
@@ -18,6 +21,7 @@ from pytest_nfv.vnfs.lxc import LxcVnf
 from pytest_nfv.vnfs.lxc_config import Mount
 from pytest_nfv.vnfs.lxc_mounts import python_mounts
 from pytest_nfv.vnfs.namespace import NamespaceVnf
+from pytest_nfv.vnfs.vm_reading import CpuTimes
 from pytest_nfv.vswitches.protocol import PollCycles, Vnic
 
 CONTAINER_S = 0.5
@@ -77,7 +81,7 @@ class Vnfs:
         Args:
             nics: how each vNIC is opened, as the switch said.
             generator: address of each generator port.
-            cores: of each VNF, by its place among those here.
+            cores: of each VNF, by its place among those here: one for each pair of its vNICs.
             shared: whether others use those cores too.
             device_host: where the switch's own interfaces are.
 
@@ -85,15 +89,20 @@ class Vnfs:
             CapabilityMissing: something that it needs is not here.
             DeploymentError: one did not come up.
         """
-        for place, one in enumerate(self._chains.instances):
-            vnf, node = self._vnfs[one.vnf_number], self._nodes[one.number]
-            own = tuple(nics[2 * place : 2 * place + 2])
-            mine = cores[one.vnf_number - self._chains.instances[0].vnf_number]
-            host = device_host if vnf.host == "vm" else self._hosted(one, vnf, node, mine)
-            function = self._chains.function(one, generator)
-            at = Place(self._lab, one, function, node, host, own, mine, shared)
-            made = self._running[one] = run(at, vnf)
-            self._undo.callback(made.stop)
+        first = self._chains.instances[0].vnf_number
+        for number, vnf in self._vnfs.items():
+            places = []
+            for place, one in enumerate(self._chains.instances):
+                if one.vnf_number == number:
+                    node, function = self._nodes[one.number], self._chains.function(one, generator)
+                    own = tuple(nics[2 * place : 2 * place + 2])
+                    mine = of_pair(vnf, cores[number - first], one.pair)
+                    host = device_host if vnf.host == "vm" else self._hosted(one, vnf, node, mine)
+                    places.append(Place(self._lab, one, function, node, host, own, mine, shared))
+            started = guest(places, vnf) if vnf.host == "vm" else (run(at, vnf) for at in places)
+            for at, made in zip(places, started, strict=True):
+                self._running[at.instance] = made
+                self._undo.callback(made.stop)
 
     def _hosted(self, one: Instance, vnf: VNF, node: NamespaceHost, cores: Sequence[int]) -> Host:
         own = () if vnf.engine == "numpy" else cores  # pinned once it is up
@@ -123,7 +132,7 @@ class Vnfs:
     def threads(self) -> dict[int, str]:
         """Return every thread that forwards, with the VNF's name before its own."""
         return {
-            tid: f"{instance.name} {name}"
+            tid: f"{_named(instance)} {name}"
             for instance, one in self._running.items()
             for tid, name in one.threads().items()
         }
@@ -132,6 +141,11 @@ class Vnfs:
         """Return the cycles of those that poll and tell."""
         told = [self._told(instance, one.poll_cycles) for instance, one in self._running.items()]
         return {tid: cycles for cycles_of in told for tid, cycles in cycles_of.items()}
+
+    def guests(self) -> dict[str, CpuTimes]:
+        """Return what the processors of each virtual machine did so far, by their own account."""
+        told = [(_named(one), self._told(one, running.guest)) for one, running in self._running.items()]
+        return {name: times for name, times in told if times is not None}
 
     def check(self) -> None:
         """Raise where one is gone.
@@ -144,7 +158,7 @@ class Vnfs:
 
     def _told(self, instance: Instance, ask: Callable[[], Told]) -> Told:
         """Ask an instance; an error names it, and its container where that has ended."""
-        container, named = self._containers.get(instance), f"{instance.name}: "
+        container, named = self._containers.get(instance), f"{_named(instance)}: "
         try:
             if container is not None:
                 container.check()
@@ -157,3 +171,8 @@ class Vnfs:
         """Take them down, the last first; safe to call twice."""
         self._running.clear()
         self._undo.close()
+
+
+def _named(instance: Instance) -> str:
+    """Return whose its processes are: of a virtual machine, all of its pairs'."""
+    return instance.vnf_name if instance.vnf.host == "vm" else instance.name

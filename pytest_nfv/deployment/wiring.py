@@ -40,6 +40,11 @@ class Instance:
     pair: int
 
     @property
+    def vnf_name(self) -> str:
+        """What the VNF is called that it is a part of."""
+        return f"vnf{self.vnf_number}"
+
+    @property
     def addresses(self) -> tuple[str, str]:
         """MAC addresses of its vNICs."""
         high, low = divmod(self.number, 256)

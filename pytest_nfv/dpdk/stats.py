@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pytest_nfv.errors import DeploymentError
@@ -10,7 +11,8 @@ from pytest_nfv.errors import DeploymentError
 _NIC = re.compile(r"NIC statistics for port (\d+)\s+#+(.*?)#{20}", re.DOTALL)
 _FORWARD = re.compile(r"Forward statistics for port (\d+)\s+-+(.*?)-{20}", re.DOTALL)
 _NUMBER = re.compile(r"([RT]X-[a-z]+)\s*:\s*(\d+)")
-_CYCLES = re.compile(r"total cycles=(\d+) / total \w+ packets=\d+\) at (\d+) MHz")
+_WORKERS = ("rte-worker", "dpdk-worker")  # names of forwarding threads, before and from DPDK 23.11
+_CYCLES = re.compile(r"(?:total|busy) cycles=(\d+) / total \w+ packets=\d+\) at (\d+) MHz")
 _ADDRESS = re.compile(r"^Port (\d+): ((?:[0-9A-F]{2}:){5}[0-9A-F]{2})\s*$", re.MULTILINE)
 
 
@@ -65,6 +67,27 @@ def busy_cycles(forward: str) -> tuple[int, float] | None:
     """
     found = _CYCLES.search(forward)
     return (int(found[1]), int(found[2]) * 1e6) if found else None
+
+
+def worker_cycles(forward: str, threads: Mapping[int, str], ran_s: float) -> dict[int, tuple[int, int]]:
+    """Return the cycles of the forwarding thread by its id: those with frames, and all.
+
+    Those with frames are of calls that found some, from the call to the last frame sent.
+
+    Args:
+        forward: as for `busy_cycles`.
+        threads: testpmd's, id to name.
+        ran_s: how long it has been forwarding.
+
+    Returns:
+        Empty where there are several such threads, as testpmd tells the sum of them, or nothing is told yet.
+    """
+    workers = [tid for tid, name in threads.items() if name.startswith(_WORKERS)]
+    told = busy_cycles(forward)
+    if len(workers) != 1 or told is None:
+        return {}
+    busy, clock_hz = told
+    return {workers[0]: (busy, int(ran_s * clock_hz))}
 
 
 def addresses(greeting: str) -> dict[int, str]:

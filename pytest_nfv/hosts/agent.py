@@ -23,6 +23,7 @@ from typing import Any
 from pytest_nfv.errors import CapabilityMissing, DeploymentError
 from pytest_nfv.hosts import adopted, cgroups, hugepages, links, napi, netns, remains, routing, userns
 from pytest_nfv.hosts.accounting import Accounts
+from pytest_nfv.hosts.host_lock import HostLock
 from pytest_nfv.hosts.inbox import Inbox
 from pytest_nfv.hosts.marks import Mark, runtime_directory
 from pytest_nfv.hosts.reap import reap
@@ -36,8 +37,18 @@ from pytest_nfv.hosts.tuning.table import tune
 class Agent:
     """Holds what was made, by role; `answer` does one request, `put_back` undoes all."""
 
-    def __init__(self, run_id: str, rootless: bool, directory: Path, root: Path = Path("/")) -> None:
-        """Make an agent that has made nothing yet; `directory` is the run's own, `root` has the /sys to tune."""
+    def __init__(
+        self, run_id: str, rootless: bool, directory: Path, lock: HostLock, root: Path = Path("/")
+    ) -> None:
+        """Make an agent that has made nothing yet.
+
+        Args:
+            run_id: its run's.
+            rootless: work inside a user namespace.
+            directory: the run's own.
+            lock: the host's, not held.
+            root: has the /sys and /proc to tune.
+        """
         self._root = root
         self._run_id = run_id
         self._directory = directory
@@ -60,6 +71,7 @@ class Agent:
             "huge_pages": self._huge_pages,
             "tune": self._tune,
             "survey": lambda cores, interfaces: survey(cores, interfaces, self._root).to_json(),
+            "hold": lock.take,
             "read": lambda role, path: self._space(role).read(path),
             "write": lambda role, path, text: self._space(role).write(path, text),
             "adopt": self._adopt,
@@ -192,6 +204,7 @@ def main() -> int:
     parser.add_argument("--silence", type=float)
     options = parser.parse_args()
     inbox = Inbox(sys.stdin.fileno(), options.parent, options.silence)
+    lock = HostLock()  # of the network namespace that this was started in
     # What a library prints must not come between the answers.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -210,7 +223,7 @@ def main() -> int:
         tell(answers, refusal("start", error))
         answers.close()
         return 1
-    agent = Agent(options.run, rootless, mark.with_suffix(""), options.root)
+    agent = Agent(options.run, rootless, mark.with_suffix(""), lock, options.root)
     trouble: list[str] = []
     try:
         with suppress(BrokenPipeError):
@@ -220,6 +233,7 @@ def main() -> int:
         trouble = agent.put_back()
         if not trouble:
             mark.unlink(missing_ok=True)
+        lock.release()
         with suppress(OSError):  # nobody may be left to read it
             print("\n".join(trouble), file=sys.stderr, end="", flush=True)
         inbox.close()

@@ -5,6 +5,7 @@ What the kernel refuses is an exit status of `REFUSED` and a line of JSON on std
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -17,11 +18,23 @@ def put(path: str, octets: int, mode: int) -> None:
     """Write stdin beside the file and rename, so that no part of it is ever seen under its name."""
     folder, name = os.path.split(path)
     part = os.path.join(folder, f".{name}.{os.getpid()}.part")
+    nameless = True
     try:
-        with open(part, "xb") as file:
+        try:  # goes by itself, when this process is killed
+            descriptor = os.open(folder or ".", os.O_TMPFILE | os.O_WRONLY, 0o600)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR):
+                raise
+            nameless, descriptor = False, os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
-        if os.path.getsize(part) == octets:  # else the connection ended
-            os.chmod(part, mode)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            whole = os.fstat(file.fileno()).st_size == octets  # else the connection ended
+            if nameless and whole:
+                # a directory is given only for Python to take linkat(2), which follows the name in /proc
+                os.link(f"/proc/self/fd/{file.fileno()}", part, src_dir_fd=file.fileno())
+        if whole:
             os.replace(part, path)
     finally:
         if os.path.exists(part):

@@ -10,6 +10,7 @@ from typing import Any
 
 from pytest_nfv.errors import ConfigurationError
 from pytest_nfv.hosts.agent_link import AgentLink, FarLink, LocalLink
+from pytest_nfv.hosts.hold import Claim
 from pytest_nfv.hosts.namespace import Ask, NamespaceHost
 from pytest_nfv.hosts.protocol import Entry, MachineHost
 from pytest_nfv.hosts.survey import Survey
@@ -50,6 +51,7 @@ class LinkState:
         mtu: octets of the largest layer-3 packet.
         rx_packets, tx_packets, rx_dropped, tx_dropped, rx_errors, tx_errors: frames.
         rx_missed: frames that a network card had no room for.
+        queue_dropped: frames that a queue before the link dropped, such as a shaper's (tc(8)).
     """
 
     up: bool
@@ -64,6 +66,7 @@ class LinkState:
     rx_errors: int
     tx_errors: int
     rx_missed: int = 0
+    queue_dropped: int = 0
 
 
 class Lab:
@@ -262,6 +265,11 @@ class Lab:
     def survey(self, cores: Sequence[int], interfaces: Sequence[str] = ()) -> Survey:
         """Return what is set, and what else runs, on cores and interfaces of the machine."""
         return Survey.of(self._ask("survey", cores=list(cores), interfaces=list(interfaces)))
+
+    def hold(self, claim: Claim) -> dict[str, Any] | None:
+        """Take this host's lock where it is free, for `hold.hold`; return what its holder says where it is not."""
+        found: dict[str, Any] | None = self._ask("hold", **claim.to_json())
+        return found
 
     def remove(self, namespace: NamespaceHost) -> None:
         """Remove a namespace and every link made in it; safe to call twice."""

@@ -23,6 +23,8 @@ PERMANENT = 0x80  # NUD_PERMANENT
 _STATIC = 0x40 | 0x02  # NUD_NOARP and NUD_REACHABLE: as `bridge fdb add ... master static`, bridge(8)
 _OF_THE_BRIDGE = 0x04  # NTF_MASTER
 _DOOMED = 0x6E66  # group of links that go; groups are each namespace's own
+_NO_QUEUE = ("noqueue", "noop", None)  # what a veth end has, if nobody gives it another
+_ROOT = 0xFFFFFFFF  # TC_H_ROOT
 _COUNTED = ("rx_packets", "tx_packets", "rx_dropped", "tx_dropped", "rx_errors", "tx_errors")
 _MISSED = "rx_missed_errors"
 
@@ -134,6 +136,8 @@ def read_links(namespace: Namespace) -> dict[str, dict[str, Any]]:
     """Return every interface's state and counters since it was made."""
     with asked("read interfaces"):
         found = list(namespace.routes.get_links())
+        queued = any(link.get("qdisc") not in _NO_QUEUE for link in found)
+        dropped = _queue_drops(namespace) if queued else {}
     names = {link["index"]: link.get("ifname") for link in found}
     return {
         link.get("ifname"): {
@@ -144,8 +148,18 @@ def read_links(namespace: Namespace) -> dict[str, dict[str, Any]]:
             "mtu": link.get("mtu"),
             **{name: link.get("stats64")[name] for name in _COUNTED},
             "rx_missed": link.get("stats64")[_MISSED],
+            "queue_dropped": dropped.get(link["index"], 0),
         }
         for link in found
+    }
+
+
+def _queue_drops(namespace: Namespace) -> dict[int, int]:
+    """Return, by interface, the frames that its queueing discipline dropped: `tx_dropped` holds none of them."""
+    return {
+        one["index"]: one.get_attr("TCA_STATS2").get_attr("TCA_STATS_QUEUE")["drops"]
+        for one in namespace.routes.get_qdiscs()
+        if one["parent"] == _ROOT  # it counts what those below it drop
     }
 
 

@@ -143,8 +143,11 @@ def take_turns(threads: Mapping[int, str]) -> tuple[str, ...]:
     """
     call = ctypes.CDLL(None, use_errno=True).syscall
     attributes = _SCHED_ATTR.pack(_SCHED_ATTR.size, os.SCHED_OTHER, 0, NICE, 0, SHORT_SLICE_NS, 0, 0)
-    notes = []
+    refused: dict[int, list[str]] = {}
     for tid, name in threads.items():
         if call(_SYS_SCHED_SETATTR, tid, attributes, 0) and (error := ctypes.get_errno()) != errno.ESRCH:
-            notes.append(f"{name} takes turns of the kernel's own length ({os.strerror(error)})")
-    return tuple(notes)
+            refused.setdefault(error, []).append(name)
+    return tuple(
+        f"turns of the kernel's own length: {', '.join(names)} ({os.strerror(error)})"
+        for error, names in refused.items()
+    )

@@ -57,16 +57,16 @@ def reap(
 
 
 def _ended(run_id: str, directory: Path) -> list[str]:
-    """Have the agent of a run that lives put everything back; return what was said to it."""
+    """Have a run that lives put everything back, as far as it does; return it, as a phrase."""
     mark = directory / f"{checked_run_id(run_id)}{marks.SUFFIX}"
-    agents = [pid for pid in remains.processes_of(run_id) if remains.is_agent(pid)]
-    for pid in agents:
+    owners = remains.owners_of(run_id)
+    for pid in owners:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + END_DEADLINE_S
-    while agents and mark.exists() and time.monotonic() < deadline:
+    while owners and mark.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    return [f"run {run_id} ended by its agent"] if agents and not mark.exists() else []
+    return [f"run {run_id}, which put itself back"] if owners and not mark.exists() else []
 
 
 def _left(mark: marks.Mark, named: Path) -> list[str]:

@@ -17,6 +17,7 @@ from pytest_nfv.hosts.run_id import RUN_VARIABLE, namespace_prefix
 from pytest_nfv.hosts.tuning import table as tuning
 
 END_DEADLINE_S = 2.0
+_OWNERS = frozenset((b"pytest_nfv.hosts.agent", b"pytest_nfv.deployment.far"))
 ADOPTED = "adopted.json"
 """Journal of the host's interfaces that a run took (`adopted.py`), in the run's directory."""
 
@@ -38,12 +39,16 @@ def _carries(entry: Path, wanted: bytes) -> bool:
         return False  # ended meanwhile, or another user's
 
 
-def is_agent(pid: int, proc: Path = Path("/proc")) -> bool:
-    """Whether a process is a run's agent."""
-    try:
-        return b"pytest_nfv.hosts.agent" in (proc / str(pid) / "cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False  # ended meanwhile
+def owners_of(run_id: str, proc: Path = Path("/proc")) -> list[int]:
+    """Return the processes that put a run back when asked to end: its agent, and who holds a far device."""
+    found = []
+    for entry in proc.iterdir():
+        with suppress(OSError):  # ended meanwhile
+            if entry.name.isdecimal():
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+                if _OWNERS.intersection(words) and b"--run" in words[:-1]:
+                    found += [int(entry.name)] if words[words.index(b"--run") + 1] == run_id.encode() else []
+    return found
 
 
 def kill_processes(run_id: str, spare: Collection[int] = ()) -> list[str]:

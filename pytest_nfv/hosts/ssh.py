@@ -192,6 +192,15 @@ class SshHost:
         """
         return str(self._far.first().hello["home"])
 
+    @property
+    def interpreter(self) -> str:
+        """Path of the Python over there that starts every command; it need not have this package.
+
+        Raises:
+            DeploymentError: no connection.
+        """
+        return str(self._far.first().hello["executable"])
+
     def python_version(self) -> str:
         """Return that interpreter's version.
 
@@ -224,7 +233,7 @@ class SshHost:
 
     def _copy(self, words: Sequence[str], content: bytes, timeout_s: float) -> bytes:
         argv = [
-            str(self._far.first().hello["executable"]),
+            self.interpreter,
             "-I",
             "-S",
             "-c",

@@ -18,8 +18,11 @@ from pytest_nfv.hosts import ssh_connect, ssh_wire
 from pytest_nfv.hosts.hand import SILENCE_S, TOKEN_VARIABLE
 
 ANSWER_S = 10.0
+BROKEN = (OSError, EOFError, paramiko.SSHException)
+"""What a channel raises when its connection is lost."""
 _BEAT_S = 2.0
 _SILENT_S = 15.0
+_SETTLE_S = 1.0
 
 
 class ConnectionLost(DeploymentError):
@@ -85,7 +88,7 @@ class Link:
             channel.settimeout(None)
         except paramiko.ChannelException as error:
             raise NoMoreSessions(f"{self.name}: sshd starts no more commands on a connection: {error}") from error
-        except (OSError, EOFError, paramiko.SSHException) as error:
+        except BROKEN as error:
             self._lose(f"starting a command: {error or type(error).__name__}")
             raise self.loss() from error
         return channel
@@ -105,8 +108,8 @@ class Link:
         number = next(self._numbers)
         try:
             self._send({"id": number, "op": op, **arguments})
-        except OSError as error:
-            self._lose(str(error))
+        except BROKEN as error:
+            self._lose(str(error) or type(error).__name__)
         answer = self._answer(number, timeout_s, op)
         if "error" in answer:
             raise OSError(answer["errno"], answer["error"], answer["path"] or None)
@@ -150,7 +153,7 @@ class Link:
         if silent_s > _SILENT_S:
             self._lose(f"nothing heard for {silent_s:.0f} s")
         elif begun:
-            with suppress(OSError):  # heard of by recv, in a moment
+            with suppress(*BROKEN):  # heard of by recv, in a moment
                 self._send({"id": -1, "op": "beat"})
 
     def _take(self, answer: dict[str, Any]) -> None:
@@ -167,14 +170,19 @@ class Link:
         text = said.decode(errors="replace").strip()
         if ssh_wire.NO_PYTHON in text:
             return "no python3 there, which starts every command; apt-get install python3"
-        why = self._transport.get_exception()
-        return text or (str(why) if why else "the other end closed it")
+        return text or str(self._transport.get_exception() or "") or "the other end closed it"
 
     def _lose(self, why: str) -> None:
         with self._came:
             self.lost = self.lost or why
             self._came.notify_all()
         ssh_connect.close(self._connection)
+
+    def settled(self) -> str:
+        """Return why the connection was lost, where a channel has ended and it is about to be noticed."""
+        with self._came:
+            self._came.wait_for(lambda: self.lost, _SETTLE_S)
+        return self.lost
 
     def loss(self) -> ConnectionLost:
         """Return the error for what this connection was needed for."""

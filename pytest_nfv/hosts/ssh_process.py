@@ -16,7 +16,7 @@ import paramiko
 
 from pytest_nfv.errors import CommandError
 from pytest_nfv.hosts import ssh_wire
-from pytest_nfv.hosts.ssh_link import ConnectionLost, Link
+from pytest_nfv.hosts.ssh_link import BROKEN, ConnectionLost, Link
 from pytest_nfv.hosts.tail import Tail
 
 START_S = 10.0
@@ -65,7 +65,7 @@ class FarCommand:
 
         Raises:
             CommandError: it could not be started.
-            ConnectionLost, NoMoreSessions: as `Link.execute`.
+            NoMoreSessions: as `Link.execute`.
         """
         self.link = link
         self._order = order
@@ -75,9 +75,11 @@ class FarCommand:
         self._over = False
         try:
             self.channel = link.execute(order.payload(mark))
-        except BaseException:
+        except BaseException as error:
             stdout(b"")
             stderr(b"")
+            if isinstance(error, ConnectionLost):
+                raise self._lost() from error
             raise
         self._threads = [
             threading.Thread(target=self._pump_stdout, args=(mark.encode() + b"\n", stdout), daemon=True),
@@ -98,9 +100,13 @@ class FarCommand:
         if sieve.failed is not None:
             raise CommandError(self._order.host, self._order.argv, None, sieve.failed)
         if sieve.pid is None:
-            if self.link.lost:
-                raise self.link.loss()
+            if self.link.settled():
+                raise self._lost()
             raise CommandError(self._order.host, self._order.argv, None, f"not started after {START_S:g} s")
+
+    def _lost(self) -> CommandError:
+        why = f"the connection was lost: {self.link.lost}"
+        return CommandError(self._order.host, self._order.argv, None, "", why)
 
     @property
     def pid(self) -> int:
@@ -135,7 +141,8 @@ class FarCommand:
         """Return why it is not known how it ended; empty where it is, or where it runs."""
         if self._sieve.status is not None or self.poll() is None:
             return ""
-        return f"the connection was lost: {self.link.lost}" if self.link.lost else "what started it was killed"
+        why = self.link.settled()
+        return f"the connection was lost: {why}" if why else "what started it was killed"
 
     def _pump_stdout(self, mark: bytes, sink: Sink) -> None:
         rest = b""
@@ -205,7 +212,7 @@ class FarProcess:
 
         Raises:
             CommandError: it could not be started.
-            ConnectionLost, NoMoreSessions: as `Link.execute`.
+            NoMoreSessions: as `Link.execute`.
         """
         (ours, to), (out, out_end), (err, err_end) = (os.pipe() for _ in range(3))
         self._stdin = os.fdopen(to, "w", encoding="utf-8")
@@ -263,7 +270,7 @@ class FarProcess:
 
 def _feed(descriptor: int, channel: paramiko.Channel) -> None:
     """Pass on what is written into a pipe, and its end."""
-    with suppress(OSError), open(descriptor, "rb", buffering=0) as pipe:
+    with suppress(*BROKEN), open(descriptor, "rb", buffering=0) as pipe:
         while piece := pipe.read(_PIECE):
             channel.sendall(piece)
         channel.shutdown_write()

@@ -10,7 +10,7 @@ from contextlib import suppress
 import paramiko
 
 from pytest_nfv.errors import CommandError
-from pytest_nfv.hosts.ssh_link import Link
+from pytest_nfv.hosts.ssh_link import BROKEN, Link
 from pytest_nfv.hosts.ssh_process import FarCommand, Order
 
 _AT_ONCE = 65536
@@ -22,7 +22,7 @@ def run(link: Link, order: Order, stdin: bytes, timeout_s: float) -> tuple[int, 
 
     Raises:
         CommandError: it could not be started or ran past the deadline, or the connection was lost.
-        ConnectionLost, NoMoreSessions: as `Link.execute`.
+        NoMoreSessions: as `Link.execute`.
     """
     deadline = time.monotonic() + timeout_s
     out: list[bytes] = []
@@ -53,7 +53,7 @@ def _write(channel: paramiko.Channel, stdin: bytes) -> None:
 
 
 def _write_all(channel: paramiko.Channel, stdin: bytes) -> None:
-    with suppress(OSError):  # it ended, or reads no more
+    with suppress(*BROKEN):  # it ended, or reads no more
         channel.sendall(stdin)
         channel.shutdown_write()
 

@@ -19,6 +19,8 @@ BUSY = 0.9
 """A component that worked, or waited for its core, for this part of the time had no more to give."""
 
 _VNF = re.compile(r"vnf\d+")
+LINK_QUEUE = "link queue full"
+"""The reason of frames that a queue before a link dropped: it carries no more."""
 _ROOM = re.compile(r"full|guest drops|missed|no room|overrun|failure|no mbuf|tx_dropped|rx_dropped")
 _POLICY = re.compile(r"policy|no_route|ttl|malformed|rule")
 
@@ -56,7 +58,8 @@ class Bottleneck:
         direction: the way; place: the hop; component: what the loss is the doing of.
         offered: frames of the direction; lost: frames lost here.
         drops: of these, by reason, as counters say.
-        cause: `policy`, it was told to; `no room`, a queue was full; `unseen`, no counter tells.
+        cause: `policy`, it was told to; `no room`, a queue was full; `slow link`, that before a link that carries
+            no more; `unseen`, no counter tells.
         busy: part of the time that the component worked or waited for its core, the busiest of its threads; None
             where nothing was accounted.
         waited: part of the time that it waited for its core while others had it, the thread that waited most.
@@ -132,6 +135,8 @@ def _cause(drops: Mapping[str, int]) -> str:
     if not drops:
         return "unseen"
     reason = max(drops, key=lambda one: drops[one])
+    if LINK_QUEUE in reason:
+        return "slow link"
     if _POLICY.search(reason):
         return "policy"
     return "no room" if _ROOM.search(reason) else "unseen"
@@ -140,22 +145,17 @@ def _cause(drops: Mapping[str, int]) -> str:
 def _busy(component: str, trials: Sequence[TrialResult]) -> float | None:
     """Return the busiest thread's part of the time in which frames were offered.
 
-    Of a thread that polls, what it worked over what it ran; of another its waits for its core count as work.
-    Accounts
-    go on until the counters are at rest: what was worked off then came before.
+    A thread's waits for its core count as work; of one that polls, both only by the part in which it had frames.
+    Accounts go on until the counters are at rest: what was worked off then came before.
     """
     busy: dict[str, float] = {}
     of: dict[str, float] = {}
     for trial in trials:
         wall_s = max((core.wall_s for core in trial.cores), default=0.0)
         for one in (thread for thread in trial.threads if component_of_thread(thread) == component):
-            worked_s, given_s = one.worked_s, one.cpu_s
-            if worked_s is None:
-                worked_s, given_s = one.cpu_s + one.run_delay_s, wall_s
-            busy[one.name] = busy.get(one.name, 0.0) + worked_s
-            of[one.name] = of.get(one.name, 0.0) + (
-                given_s * min(1.0, trial.offered_for_s / wall_s) if wall_s else 0.0
-            )
+            part = 1.0 if one.worked_s is None or not one.cpu_s else one.worked_s / one.cpu_s
+            busy[one.name] = busy.get(one.name, 0.0) + part * (one.cpu_s + one.run_delay_s)
+            of[one.name] = of.get(one.name, 0.0) + min(wall_s, trial.offered_for_s)
     return max((min(1.0, busy[name] / of[name]) for name in busy if of[name] > 0), default=None)
 
 

@@ -25,6 +25,11 @@ def _vnf(kind: str, value: object) -> None:
         raise ConfigurationError(f"{kind}({value!r}): accepted: a VNF, such as VNF(L3Fwd())")
 
 
+def _listed(kind: str, value: object) -> None:
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise ConfigurationError(f"{kind}({value!r}): accepted: a list of VNFs, such as [VNF(L3Fwd())]")
+
+
 @dataclass(frozen=True, slots=True)
 class Chain:
     """Generator port, switch, VNF, switch, VNF, ..., switch, generator port (S16's service chains).
@@ -55,8 +60,7 @@ class Chain:
         bidirectional: bool = False,
         placement: str | None = None,
     ) -> None:
-        if isinstance(vnfs, VNF):
-            vnfs = (vnfs,)
+        _listed(self.kind, vnfs)
         if not 1 <= len(vnfs) <= CHAIN_MAX:
             raise ConfigurationError(f"{self.kind} of {len(vnfs)} VNFs: accepted: 1 to {CHAIN_MAX}")
         for one in vnfs:

@@ -211,6 +211,12 @@ class Rig:
             shared = self.generator_machine
             distinct_cores(shared.device_cores, shared.generator_cores, f"host {shared.name}: ")
 
+    def __str__(self) -> str:
+        hosts = [*(("device", name) for name in self.devices), ("generator", self.generator)]
+        return ", ".join(
+            f"{role} {name} ({self.machines[name].address or 'this machine'})" for role, name in hosts
+        )
+
     @property
     def device(self) -> Machine:
         """The first device."""

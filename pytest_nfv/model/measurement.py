@@ -9,6 +9,7 @@ from typing import ClassVar
 from pytest_nfv.errors import ConfigurationError, InvalidMeasurement, UnitError
 from pytest_nfv.model.goal import SearchGoal
 from pytest_nfv.model.mix import Mix, Sizes
+from pytest_nfv.model.reference import Reference, Referenced
 from pytest_nfv.model.trial import Latency, TrialResult, samples_for
 from pytest_nfv.model.verdict import Ruling, Verdict
 from pytest_nfv.units import FrameSize, PacketRate
@@ -51,25 +52,13 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
-    """A figure from elsewhere to show beside ours: a paper's, a vendor's. Nothing is ever judged by it.
-
-    Attributes:
-        source: whose figure it is, in a few words.
-        rate_pps: frames a second, per direction.
-    """
-
-    source: str
-    rate_pps: float
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
+class Gate(Referenced):
     """Whether one load is sustained: truthy when it is.
 
     Attributes:
         target: the load in question, per direction.
         ruling: PASS or FAIL; a measurement that stayed invalid is raised, not returned.
+        references: figures to show beside it.
     """
 
     subject: Subject
@@ -77,6 +66,7 @@ class Gate:
     target: PacketRate
     ruling: Ruling
     trials: tuple[TrialResult, ...]
+    references: list[Reference] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __bool__(self) -> bool:
         return self.ruling.verdict is Verdict.PASS
@@ -87,7 +77,7 @@ class Gate:
         return f"<{self.ruling.verdict}: forwarded {rate}; asked {self.target}>"
 
 
-class _Rated:
+class _Rated(Referenced):
     """A found rate: compares with a `PacketRate`, or with another of its kind, and with nothing else."""
 
     __slots__ = ()
@@ -143,6 +133,7 @@ class Throughput(_Rated):
         limited_by: what kept the search from going higher, where it was not the device: `link`, `generator`, or
             `machine`, which spoilt the trials above; "" otherwise.
         method: `rfc2544`, `tst009`, `rfc9971`.
+        references: figures to show beside it.
     """
 
     subject: Subject
@@ -154,6 +145,7 @@ class Throughput(_Rated):
     trials: tuple[TrialResult, ...]
     limited_by: str = ""
     asked_pps: list[float] = field(default_factory=list, init=False, repr=False)
+    references: list[Reference] = field(default_factory=list, init=False, repr=False)
 
     def _known(self, reached: bool, floor_pps: float) -> bool:
         """Refuse to call a device too slow where something else ended the search."""
@@ -180,7 +172,7 @@ class ForwardingRate(_Rated):
     Attributes:
         offered: the intended load per direction; what the generator reached of it is in the trials.
         rate: forwarded frames that came back intact, per direction: the median of the valid trials.
-        reference: a figure to show beside it.
+        references: figures to show beside it.
         asked_pps: the rates that a test compared it with as a floor, passed or not, for the record.
     """
 
@@ -189,8 +181,8 @@ class ForwardingRate(_Rated):
     offered: PacketRate
     rate: PacketRate
     trials: tuple[TrialResult, ...]
-    reference: Reference | None = None
     asked_pps: list[float] = field(default_factory=list, init=False, repr=False)
+    references: list[Reference] = field(default_factory=list, init=False, repr=False)
 
     @property
     def offered_pps(self) -> float:
@@ -216,18 +208,20 @@ class ForwardingRate(_Rated):
 
 
 @dataclass(frozen=True, slots=True)
-class LatencyResult:
+class LatencyResult(Referenced):
     """Latency at one load: one way, or round trip where frames come back on the port that they left.
 
     Attributes:
         offered: the load, per direction.
         latency: one summary per direction; the worst one answers the properties.
+        references: figures to show beside it.
     """
 
     subject: Subject
     offered: PacketRate
     latency: tuple[Latency, ...]
     trials: tuple[TrialResult, ...] = field(repr=False)
+    references: list[Reference] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __repr__(self) -> str:
         p99 = f", p99 {self.p99_us:.1f} us" if 99.0 in self.told else ""

@@ -73,6 +73,13 @@ class Testbed:
         )
 
     @property
+    def addresses(self) -> frozenset[str]:
+        """Of the machines that it measures on, as ssh(1) takes them, empty for this one; none where simulated."""
+        if self.rig is not None:
+            return frozenset(machine.address for machine in self.rig.machines.values())
+        return frozenset({""} if self.kind == "local" else ())
+
+    @property
     def tags(self) -> frozenset[str]:
         """Properties of its machines, whichever their role."""
         machines = self.rig.machines.values() if self.rig else ()

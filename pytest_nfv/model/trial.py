@@ -199,6 +199,8 @@ class ThreadUse:
         worked_s: of a thread that polls, the part of `cpu_s` in which it had frames, by its own cycle counters;
             None for one that does not poll, or does not tell.
         system_s: the part of `cpu_s` in the kernel, as far as the kernel's ticks tell; None where none met it.
+        worked_cycles: of a thread that polls and counts cycles of the time stamp counter, those with frames, with
+            what others had the core for meanwhile; None for any other.
     """
 
     role: str
@@ -207,6 +209,34 @@ class ThreadUse:
     run_delay_s: float
     worked_s: float | None = None
     system_s: float | None = None
+    worked_cycles: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GuestUse:
+    """What all of a guest's virtual processors did during a trial, as the guest's own kernel accounts it.
+
+    A guest knows no more than it is let: time in which the host ran others it may count as its own.
+
+    Attributes:
+        name: the VNF's, as in `hops` and `threads`: `vnf0`.
+        system_s: in its kernel, hard interrupts among it, softirqs not.
+        steal_s: time in which a virtual processor wanted to run, and the host said that it did not let it.
+    """
+
+    name: str
+    user_s: float
+    system_s: float
+    softirq_s: float
+    idle_s: float
+    steal_s: float = 0.0
+
+    @property
+    def busy(self) -> float:
+        """Share of its time, steal among it, that it worked (0 to 1); of no time, 0."""
+        busy_s = self.user_s + self.system_s + self.softirq_s
+        whole_s = busy_s + self.idle_s + self.steal_s
+        return busy_s / whole_s if whole_s else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +247,8 @@ class GeneratorHealth:
         longest_stall_s: longest span in which it neither sent nor received, though it should have.
         stall_limit_s: the span that buffers at this load hide; a longer stall may lose frames by itself.
         stalled_s: all stalls longer than that, summed.
-        receive_overruns: frames that its own receive rings had no room for.
+        receive_overruns: how often its own receive rings had no room: frames, where a kernel counts them; in
+            shared memory, looks that found a ring full.
         cpu_s: processor time it used; involuntary_switches: how often it was pushed off its core.
     """
 
@@ -240,6 +271,7 @@ class TrialResult:
         invalid: why nothing can be learnt from it; empty means valid.
         disturbed: what the machine took from the device meanwhile; does not make it invalid by itself.
         simulated: it comes from the simulated device.
+        guests: what virtual machines did by their own account, from just before the trial to just behind it.
     """
 
     spec: TrialSpec
@@ -255,6 +287,7 @@ class TrialResult:
     invalid: tuple[str, ...] = ()
     disturbed: tuple[str, ...] = ()
     simulated: bool = False
+    guests: tuple[GuestUse, ...] = ()
 
     @property
     def valid(self) -> bool:

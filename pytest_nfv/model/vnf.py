@@ -5,10 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from pytest_nfv.errors import ConfigurationError
-from pytest_nfv.model.nf import Function, L3Fwd
+from pytest_nfv.model.nf import KINDS, Firewall, Function, L2Fwd, L3Fwd, Own, Signature
 
 AUTO = "auto"
-ENGINES = (AUTO, "kernel", "numpy", "testpmd", "xdp")
+FUNCTIONS: dict[str, tuple[type[Function], ...]] = {
+    "kernel": (L2Fwd, L3Fwd, Firewall),
+    "numpy": (L2Fwd, L3Fwd, Firewall, Signature, Own),
+    "testpmd": (L2Fwd,),
+    "xdp": (L2Fwd, L3Fwd),
+}
+"""What each engine can do."""
+VM_ENGINES = ("kernel", "testpmd")
+"""Those that are inside a guest."""
+ENGINES = (AUTO, *FUNCTIONS)
 HOSTS = ("namespace", "lxc", "vm")
 VNICS_MAX = 16
 VM_MEMORY_MIB = 1024
@@ -22,10 +31,10 @@ class VNF:
     Attributes:
         function: what it does with a frame: `L2Fwd()`, `L3Fwd(10)`, `Firewall(10)`, `Signature()`, `Own(...)`.
         engine: what does it: `kernel`, `numpy`, `testpmd`, `xdp`; `auto` takes the kernel where vNICs are
-            interfaces, numpy where they are rings in shared memory.
+            interfaces and it has the function, else numpy.
         host: where it runs: `namespace`, `lxc` (a container) or `vm`.
         vnics: how many, in pairs. More than two split the load: frames take turns with the pairs (S16's S3).
-        queues: queue pairs of each.
+        queues: queue pairs of each; of a VM at most its vCPUs.
         vcpus: virtual processors of a VM.
         memory_mib: MiB of memory; 0 sets no limit, and 1 GiB for a VM.
     """
@@ -42,7 +51,7 @@ class VNF:
         for name, value, accepted in (("engine", self.engine, ENGINES), ("host", self.host, HOSTS)):
             if value not in accepted:
                 raise ConfigurationError(f"VNF({name}={value!r}): accepted: {', '.join(accepted)}")
-        if not hasattr(self.function, "kind"):
+        if not isinstance(self.function, tuple(KINDS.values())):
             raise ConfigurationError(f"VNF({self.function!r}): accepted: a network function such as L2Fwd()")
         for name, least, most in (
             ("vnics", 2, VNICS_MAX),
@@ -58,12 +67,25 @@ class VNF:
                 f"VNF({self.function}, vnics={self.vnics}): accepted: 2, and with L3Fwd an even number up to "
                 f"{VNICS_MAX}: the load is split over pairs of vNICs by the address of each"
             )
-        if self.host == "vm" and self.engine not in (AUTO, "kernel"):
-            raise ConfigurationError(f"VNF(engine={self.engine!r}, host='vm'): accepted: kernel, the guest's")
-        if self.host == "vm" and self.vnics > 2:
-            raise ConfigurationError(f"VNF(vnics={self.vnics}, host='vm'): accepted: 2")
+        if not self.engines or self.engine not in (AUTO, *self.engines):
+            able = ", ".join(name for name, functions in FUNCTIONS.items() if isinstance(self.function, functions))
+            raise ConfigurationError(
+                f"VNF({self.function}, engine={self.engine!r}, host={self.host!r}): accepted: "
+                f"{', '.join(self.engines) or f'none in a guest; elsewhere {able}'}"
+            )
+        if self.host == "vm" and self.queues > self.vcpus:
+            raise ConfigurationError(
+                f"VNF(queues={self.queues}, host='vm', vcpus={self.vcpus}): accepted: up to {self.vcpus}: "
+                f"a guest's kernel uses no more queues than it has processors"
+            )
         if self.vcpus > 1 and self.host != "vm":
             raise ConfigurationError(f"VNF(vcpus={self.vcpus}, host={self.host!r}): accepted: 1, or host='vm'")
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """Those that have its function, and can be on its host."""
+        there = VM_ENGINES if self.host == "vm" else tuple(FUNCTIONS)
+        return tuple(engine for engine in there if isinstance(self.function, FUNCTIONS[engine]))
 
     @property
     def routes(self) -> bool:

@@ -129,11 +129,11 @@ class Service:
         function, batch, share = read_run(request)
         ports = self._arranged()
         most = batch or min(FRAMES_MAX, *(port.burst_max for port in ports))
-        loop = Loop(ports, work_of(function), self._longest, most)
+        loop = Loop(ports, work_of(function), self._longest, most, share=share)
         self._loop = loop
         self._control.tell("running")
         try:
-            loop.run(self._tick, share=share)
+            loop.run(self._tick)
             self._control.tell("stopped", counters=loop.told())
         except NfvError as error:
             self._tell_error("", error)  # the answer to no request: it comes when it comes

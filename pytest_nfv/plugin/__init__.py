@@ -7,11 +7,11 @@ uses a fixture or marker of ours, or an option of ours is given, is the rest bro
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_nfv.plugin import fixtures, markers, options
+from pytest_nfv.plugin import fixtures, markers, options, workers
 from pytest_nfv.plugin.fixtures import (
     FIXTURES,
     cpu_freq,
@@ -45,6 +45,27 @@ def pytest_configure(config: pytest.Config) -> None:
         settings_of(config)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of pytest-xdist what it cannot know."""
+    if SETTINGS in node.config.stash:
+        workers.brief(node.workerinput, node.config, node.config.stash[SETTINGS])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hand out tests by testbed, where several were chosen."""
+    if SETTINGS in config.stash and workers.by_testbed(config, config.stash[SETTINGS]):
+        return workers.scheduler(config, log, config.stash[SETTINGS])
+    return None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Stop where a worker of pytest-xdist refused the run."""
+    workers.refused(getattr(node, "workeroutput", {}))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Bring in the reporting on pytest-xdist's controller, with the first report of ours that a worker sends."""
@@ -74,6 +95,7 @@ def settings_of(config: pytest.Config) -> Settings:
     return config.stash[SETTINGS]
 
 
+@pytest.hookimpl(tryfirst=True)  # so that a test's id begins with its testbed
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrise what a test takes from us and does not parametrise itself."""
     names = _ours(metafunc.definition)
@@ -95,11 +117,19 @@ def pytest_collection_modifyitems(
     from pytest_nfv.plugin.session import activate
 
     settings = settings_of(config)
-    collection.check(ours, settings)
-    with collection.counted_as_benchmarks(ours):
-        result = yield
-    collection.select(config, items, settings)
-    activate(config, settings, [item for item in items if _ours(item)])
+    try:
+        collection.check(ours, settings)
+        with collection.counted_as_benchmarks(config, ours):
+            result = yield
+        collection.select(config, items, settings)
+        ours = [item for item in items if _ours(item)]
+        if workers.in_worker(config):
+            workers.check(config, settings, ours)
+        activate(config, settings, ours)
+    except pytest.UsageError as error:
+        if workers.in_worker(config):
+            workers.refuse(config, error)
+        raise
     return result
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_nfv.model.measurement import ForwardingRate, Gate, LatencyResult, Throughput
+from pytest_nfv.plugin.workers import in_worker
 
 if TYPE_CHECKING:
     from pytest_nfv.deployment.traffic import Result
@@ -45,8 +46,8 @@ class Rows:
     @staticmethod
     def mark(config: pytest.Config, items: list[pytest.Item]) -> None:
         """Give every test of ours a clock; tests that use `benchmark` themselves keep theirs."""
-        if not config.pluginmanager.hasplugin("benchmark"):
-            return
+        if not config.pluginmanager.hasplugin("benchmark") or in_worker(config):
+            return  # under pytest-xdist it makes no rows, whatever it is given
         for item in items:
             if "benchmark" not in getattr(item, "fixturenames", ()) and not item.get_closest_marker("benchmark"):
                 clock = item.stash[CLOCK] = FrameClock()

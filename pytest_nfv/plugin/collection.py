@@ -12,6 +12,7 @@ from pytest_nfv.errors import ConfigurationError
 from pytest_nfv.model.mix import Mix, sizes_of
 from pytest_nfv.model.topology import VSwitch
 from pytest_nfv.plugin import markers
+from pytest_nfv.plugin.workers import in_worker
 
 if TYPE_CHECKING:
     from pytest_nfv.plugin.settings import Settings
@@ -78,11 +79,15 @@ def select(config: pytest.Config, items: list[pytest.Item], settings: Settings) 
 
 
 @contextmanager
-def counted_as_benchmarks(items: list[pytest.Item]) -> Iterator[None]:
+def counted_as_benchmarks(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
     """Let pytest-benchmark's own selection (`--benchmark-only`, `--benchmark-skip`) count our tests as benchmarks.
 
-    They take its fixture only when there is a row to make, so that it never complains of a test without one.
+    They take its fixture only when there is a row to make, so that it never complains of a test without one. Under
+    pytest-xdist there are no rows, which it tells those who want something of it, and only those.
     """
+    wanted = ("skip", "json", "save", "autosave", "compare")
+    if in_worker(config) and not any(config.getoption(f"benchmark_{name}", None) for name in wanted):
+        items = []
     lists = [getattr(item, "fixturenames", ["benchmark"]) for item in items]
     added = [names for names in lists if "benchmark" not in names]
     for names in added:

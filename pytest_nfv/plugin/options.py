@@ -102,6 +102,12 @@ OPTIONS = (
     Option(
         "oversubscribe", "", "", "let VNFs share cores where a topology's placement takes more; marked so", "flag"
     ),
+    Option(
+        "lock-timeout",
+        "DURATION",
+        "10min",
+        "how long to wait for a host that another run holds, before the test is an error; 0s does not wait",
+    ),
     Option("require", "CAPABILITY[,..]", "", "capabilities whose absence is an error, not a skip", "list"),
     Option("plan", "", "", "print what would be deployed, how many trials and how long; touch nothing", "flag"),
 )

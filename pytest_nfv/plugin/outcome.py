@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -116,7 +117,8 @@ class Statuses:
 
 
 def _asked(result: Result, measurement: Measurement) -> Measurement:
-    """Take into the record what a test's own comparison asked of a rate."""
+    """Take into the record what a test's own comparison asked of a rate, and what it put beside the result."""
+    measurement = replace(measurement, references=tuple(result.references))
     if isinstance(result, Throughput | ForwardingRate) and result.asked_pps:
         return measurement.required(at_least_pps=max(result.asked_pps))
     return measurement

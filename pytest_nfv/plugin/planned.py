@@ -21,12 +21,16 @@ class Planned:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """A planned test has no verdict: what its own assertions make of planned figures does not matter."""
-        if call.when == "call" and call.excinfo is not None and call.excinfo.errisinstance(AssertionError):
+        """A planned test has no verdict: what it makes of planned figures, assertion or skip, does not matter."""
+        if call.when == "call" and call.excinfo is not None and self._of_figures(item, call.excinfo.value):
             call.excinfo = None
         report = yield
         report.nfv_planned = report.when == "call" and report.passed  # type: ignore[attr-defined] # free attribute
         return report
+
+    def _of_figures(self, item: pytest.Item, error: BaseException) -> bool:
+        skipped = isinstance(error, pytest.skip.Exception)
+        return isinstance(error, AssertionError) or (skipped and self._planner.asked(item.nodeid))
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, Any] | None:
         """Show it as planned, not as passed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -13,6 +14,7 @@ from pytest_nfv.deployment.bench import Bench
 from pytest_nfv.deployment.planning import Planner
 from pytest_nfv.deployment.traffic import Traffic
 from pytest_nfv.errors import CapabilityMissing, ConfigurationError
+from pytest_nfv.hosts.hold import Claim, hold
 from pytest_nfv.hosts.run_id import new_run_id
 from pytest_nfv.plugin import markers
 from pytest_nfv.plugin.benchmark import Rows
@@ -20,7 +22,9 @@ from pytest_nfv.plugin.outcome import MEASURED, USED, Outcomes, Statuses
 from pytest_nfv.plugin.planned import Planned
 from pytest_nfv.plugin.recording import Recording
 from pytest_nfv.plugin.terminal import Terminal
+from pytest_nfv.plugin.workers import in_worker
 from pytest_nfv.records.measurement import Measurement
+from pytest_nfv.records.store import Store
 
 if TYPE_CHECKING:
     from pytest_nfv.deployment.system import System
@@ -64,10 +68,14 @@ class Session:
         self.run_id = new_run_id()
         self.terminal = Terminal(config, settings)
         self._planner = Planner()
-        self._in_worker = hasattr(config, "workerinput")
+        claim = Claim.of_this_process(self.run_id, ["pytest", *map(str, config.invocation_params.args)])
+        self._hold = partial(hold, claim=claim, timeout_s=settings.lock_timeout.s, on_wait=self.terminal.waiting)
+        self._in_worker = in_worker(config)
         if not settings.plan:
             for name in settings.require:
                 capabilities.probe(name)
+        if self._in_worker and settings.report:
+            Store(settings.report).check_writable()  # the controller begins the record with the first result only
         self._recording = None if settings.plan or self._in_worker else Recording(settings, self.run_id)
 
     def parts(self) -> Iterator[tuple[str, object]]:
@@ -83,17 +91,8 @@ class Session:
             yield "recording", self._recording
 
     def bench(self, testbed: Testbed) -> Iterator[Bench]:
-        """Own a testbed until pytest is done with it.
-
-        Raises:
-            ConfigurationError: in a pytest-xdist worker: two of them would measure on one testbed at once.
-        """
-        if self._in_worker and testbed.kind != "sim":
-            raise ConfigurationError(
-                f"testbed {testbed.name} with pytest-xdist: workers would measure on it at the same time; "
-                "accepted: without -n, or --nfv-host=sim"
-            )
-        bench = Bench(testbed, self.run_id, self.terminal, self.settings.ssh_config)
+        """Own a testbed until pytest is done with it."""
+        bench = Bench(testbed, self.run_id, self.terminal, self._hold, self.settings.ssh_config)
         try:
             yield bench
         finally:

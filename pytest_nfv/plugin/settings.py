@@ -37,6 +37,7 @@ class Settings:
         vnf_hosts: where VNFs run, for tests that take it.
         frame_sizes: sizes, or mixes of them, asked for; empty leaves it to each test.
         cpu_freqs: clock frequencies asked for; empty leaves the cores as they are.
+        lock_timeout: how long to wait for a host that another run holds.
         command: option texts that differ from their defaults, for the record.
     """
 
@@ -51,6 +52,7 @@ class Settings:
     retry_invalid: int
     report: Path | None
     require: tuple[str, ...]
+    lock_timeout: Duration
     plan: bool
     command: dict[str, str]
 
@@ -106,6 +108,7 @@ def settings(config: pytest.Config) -> Settings:
         retry_invalid=read("retry-invalid", _count),
         report=read("report", lambda text: Path(text) if text else None),
         require=read("require", _capabilities),
+        lock_timeout=read("lock-timeout", Duration.of),
         plan=read("plan", _flag),
         command={name: text for name, (text, source) in texts.items() if source != "default"},
     )

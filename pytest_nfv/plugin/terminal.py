@@ -16,6 +16,7 @@ from pytest_nfv.deployment.ready import of_testbed
 from pytest_nfv.model.trial import TrialResult, TrialSpec
 from pytest_nfv.plugin.interrupts import Interrupts
 from pytest_nfv.plugin.recording import hosts_of
+from pytest_nfv.plugin.workers import in_worker
 from pytest_nfv.records import summary
 from pytest_nfv.units import PacketRate
 
@@ -47,7 +48,11 @@ class Terminal:
         out = []
         for testbed in self._settings.testbeds:
             out.append(f"nfv: testbed {testbed.name}, line rate {testbed.link}")
-            if not self._settings.plan:
+            if (
+                testbed.rig is not None
+            ):  # its switches are looked for when one is deployed: no host is asked before
+                out.append(f"nfv:   {testbed.rig}")
+            elif not self._settings.plan:
                 for name, version, missing in switches(testbed):
                     out.append(f"nfv:   switch {name} {version or f'MISSING: {missing}'}")
                 out += self._readiness(testbed)
@@ -94,6 +99,11 @@ class Terminal:
         """Keep sentences about the machine for the end."""
         self._notes += said
 
+    def waiting(self, what: str) -> None:
+        """Say why nothing goes on, in a line that stays."""
+        self._clear()
+        self._write(f"\n  {time.strftime('%H:%M:%S')} {what}\n")
+
     def deploying(self, what: str) -> None:
         """Show what is being brought up."""
         self._live(f"deploying {what}")
@@ -137,9 +147,11 @@ class Terminal:
         """Write to the terminal itself: past pytest's capture, and past its writer, which counts columns."""
         capture = self._config.pluginmanager.getplugin("capturemanager")
         with capture.global_and_fixture_disabled() if capture is not None else nullcontext():
-            self._config.get_terminal_writer().flush()
-            sys.stdout.write(text)
-            sys.stdout.flush()
+            if self._reporter is not None:
+                self._config.get_terminal_writer().flush()
+            out = sys.stderr if in_worker(self._config) else sys.stdout  # a worker's stdout goes nowhere
+            out.write(text)
+            out.flush()
 
 
 def _load(spec: TrialSpec) -> str:

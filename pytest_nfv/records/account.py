@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pytest_nfv.model.goal import SearchGoal
-from pytest_nfv.model.trial import CoreUse, Direction, FlowCounts, Hop, ThreadUse, TrialResult
+from pytest_nfv.model.trial import CoreUse, Direction, FlowCounts, GuestUse, Hop, ThreadUse, TrialResult
 from pytest_nfv.model.verdict import Verdict
 from pytest_nfv.records.measurement import Measurement
 
@@ -139,8 +139,28 @@ class Account:
                 run_delay_s=before.run_delay_s + one.run_delay_s,
                 worked_s=(before.worked_s or 0.0) + (one.worked_s or 0.0) if told else None,
                 system_s=_added(before.system_s, one.system_s),
+                worked_cycles=_counted(before.worked_cycles, one.worked_cycles),
             )
         return tuple(sums.values())
+
+    def guests(self) -> tuple[GuestUse, ...]:
+        """Return the summed use of every guest."""
+        sums: dict[str, GuestUse] = {}
+        for one in (one for trial in self.trials for one in trial.guests):
+            before = sums.get(one.name, GuestUse(one.name, 0.0, 0.0, 0.0, 0.0))
+            sums[one.name] = GuestUse(
+                one.name,
+                user_s=before.user_s + one.user_s,
+                system_s=before.system_s + one.system_s,
+                softirq_s=before.softirq_s + one.softirq_s,
+                idle_s=before.idle_s + one.idle_s,
+                steal_s=before.steal_s + one.steal_s,
+            )
+        return tuple(sums.values())
+
+
+def _counted(one: int | None, other: int | None) -> int | None:
+    return other if one is None else one + (other or 0)
 
 
 def _mean(before: CoreUse, core: CoreUse) -> float | None:

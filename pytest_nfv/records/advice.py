@@ -56,7 +56,7 @@ def _for_invalid(account: Account) -> list[str]:
     overruns = sum(trial.generator.receive_overruns for trial in account.trials)
     if overruns:
         said.append(
-            f"The generator's receive rings had no room for {frames(overruns)} frames: lower the load, "
+            f"The generator's receive rings had no room {frames(overruns)} times: lower the load, "
             "or give the generator a core of its own."
         )
     return said + _taken(account)
@@ -126,11 +126,17 @@ def _for_failure(measurement: Measurement, account: Account, needed_pps: float) 
 
 
 def _at_a_vnf(account: Account) -> list[str]:
-    """Say what a VNF lost, or was too slow for, where that is the worst place."""
+    """Say what a VNF lost, or was too slow for, or a link, where that is the worst place."""
     found = bottleneck(account.trials)
-    if found is None or found.component in (SWITCH, GENERATOR):
+    if found is None:
         return []
     what = f"{frames(found.lost)} of {frames(found.offered)} frames"
+    if found.cause == "slow link":
+        return [
+            f"The link behind {found.place} is slower than the load: {what} found no room in the queue before it."
+        ]
+    if found.component in (SWITCH, GENERATOR):
+        return []
     if found.cause == "policy":
         why = " and ".join(found.drops)
         return [f"{found.component} dropped {what} itself ({why}): it does what it is told."]

@@ -137,7 +137,7 @@ def _chart(title: str, points: list[_Point]) -> Chart:
             upright=not wide,
             mark="" if passed else (verdict if wide else verdict[0]),
             title=headline_of(point.one),
-            reference_y=y(_share(point.one, reference.rate_pps)) if reference else None,
+            reference_y=y(_share(point.one, reference.value)) if reference else None,
         )
 
     return Chart(
@@ -152,7 +152,7 @@ def _chart(title: str, points: list[_Point]) -> Chart:
 
 
 def _rates(point: _Point) -> list[float]:
-    return [point.pps, *([point.one.reference.rate_pps] if point.one.reference else [])]
+    return [point.pps, *([point.one.reference.value] if point.one.reference else [])]
 
 
 def _share(one: Measurement, pps: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pytest_nfv.model.accounts import OTHER
 from pytest_nfv.model.bottleneck import component_of_thread
-from pytest_nfv.model.trial import CoreUse, ThreadUse
+from pytest_nfv.model.trial import CoreUse, GuestUse, ThreadUse
 from pytest_nfv.records.account import Account
 from pytest_nfv.records.text import table
 from pytest_nfv.records.wording import numbered, percent, span
@@ -25,8 +25,8 @@ def core_lines(account: Account) -> list[str]:
         lines.append(f"  cores, over {wall} ({numbered(account.numbers)})")
         lines += table((), [_core(core) for core in cores], left=(0,), indent=4)
     lines += _component_lines(account)
-    threads = [_thread(one) for one in _told(account)]
-    return lines + table((), threads, left=(0,), indent=4)
+    lines += table((), [_thread(one) for one in _told(account)], left=(0,), indent=4)
+    return lines + table((), [_guest(one) for one in account.guests()], left=(0,), indent=4)
 
 
 def _component_lines(account: Account) -> list[str]:
@@ -54,8 +54,14 @@ def _component(name: str, threads: list[ThreadUse], forwarded: int) -> list[str]
         percent(min(1.0, sum(told) / cpu_s)) if told and cpu_s else "-",
         percent(work_s / cpu_s) if polls and cpu_s else "-",
         span(sum(one.run_delay_s for one in threads)),
-        span(work_s / forwarded),
+        span(work_s / forwarded) + _cycles(threads, forwarded),
     ]
+
+
+def _cycles(threads: list[ThreadUse], forwarded: int) -> str:
+    """Return the cycles a frame, where a thread counts them: those with frames, lost ones among these."""
+    told = [one.worked_cycles for one in threads if one.worked_cycles is not None]
+    return f", {sum(told) / forwarded:,.0f} cycles" if told else ""
 
 
 def _core(core: CoreUse) -> list[str]:
@@ -74,6 +80,15 @@ def _thread(one: ThreadUse) -> list[str]:
     if one.worked_s is not None and one.cpu_s > 0:
         on_core += f", {percent(one.worked_s / one.cpu_s)} of it with frames"
     return [f"{one.role} thread {one.name}", on_core, waited]
+
+
+def _guest(one: GuestUse) -> list[str]:
+    parts = (
+        *(("user", one.user_s), ("system", one.system_s), ("softirq", one.softirq_s)),
+        *(("idle", one.idle_s), ("steal", one.steal_s)),
+    )
+    said = ", ".join(f"{name} {span(part)}" for name, part in parts)
+    return [f"guest {one.name}", f"{percent(one.busy)} busy by its own account", said]
 
 
 def _told(account: Account) -> list[ThreadUse]:

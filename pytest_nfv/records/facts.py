@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pytest_nfv.model.goal import SearchGoal
+from pytest_nfv.model.reference import Reference
 from pytest_nfv.model.verdict import Verdict
 from pytest_nfv.records.account import Account
 from pytest_nfv.records.headline import of_line
 from pytest_nfv.records.measurement import Measurement
 from pytest_nfv.records.text import paragraph
-from pytest_nfv.records.wording import bit_rate, frames, percent, rate, span
+from pytest_nfv.records.wording import bit_rate, figure, frames, percent, rate, span
 from pytest_nfv.units import PacketRate
 
 _LABEL = 11
@@ -22,13 +23,19 @@ def fact_lines(one: Measurement, account: Account | None) -> list[str]:
     if account is not None:
         facts += _figures(one, account)
     facts += [("because", reason) for reason in one.reasons]
-    if one.reference is not None:
-        facts.append(("reference", f"{rate(one.reference.rate_pps)} ({one.reference.source})"))
+    facts += [("reference", beside(reference)) for reference in one.references]
     facts += [("note", note) for note in subject.notes]
     said = []
     for label, text in facts:
         said += paragraph(text, first=label.ljust(_LABEL))
     return said
+
+
+def beside(reference: Reference) -> str:
+    """Return a figure from elsewhere, and ours where it is another than the rate found."""
+    what = f"{reference.what} " if reference.what else ""
+    here = f"; here {figure(reference.ours, reference.unit)}" if reference.ours is not None else ""
+    return f"{what}{figure(reference.value, reference.unit)} ({reference.source}){here}"
 
 
 def _goal_text(one: Measurement) -> str:

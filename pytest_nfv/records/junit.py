@@ -7,6 +7,7 @@ from typing import Any
 
 from pytest_nfv.model.verdict import Verdict
 from pytest_nfv.records.account import telling
+from pytest_nfv.records.facts import beside
 from pytest_nfv.records.headline import headline_of
 from pytest_nfv.records.measurement import Measurement
 
@@ -30,8 +31,9 @@ def properties(measurement: Measurement | Mapping[str, Any]) -> list[tuple[str, 
         "target_pps": one.target_pps,
         "threshold_pps": one.threshold_pps,
         "throughput_pps" if one.kind == "throughput" else "median_pps": one.rate_pps,
-        "reference_pps": one.reference.rate_pps if one.reference else None,
+        "reference_pps": one.reference.value if one.reference else None,
         "reference": one.reference.source if one.reference else None,
+        "references": "; ".join(map(beside, one.references)) or None,
         "line_rate_pps": one.line_rate_pps,
         **_counted(one),
     }

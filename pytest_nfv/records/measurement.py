@@ -12,8 +12,9 @@ from statistics import median
 from typing import Any
 
 from pytest_nfv.model.goal import SearchGoal
-from pytest_nfv.model.measurement import ForwardingRate, Gate, LatencyResult, Reference, Subject, Throughput
+from pytest_nfv.model.measurement import ForwardingRate, Gate, LatencyResult, Subject, Throughput
 from pytest_nfv.model.mix import Mix
+from pytest_nfv.model.reference import UNITS, Reference
 from pytest_nfv.model.trial import Latency, TrialResult, samples_for
 from pytest_nfv.model.verdict import Ruling, Verdict
 from pytest_nfv.records.reading import Node
@@ -44,7 +45,7 @@ class Measurement:
         rate_pps: the throughput or forwarding rate found; None where none was.
         lower_pps, upper_pps, method, limited_by: as in `model.measurement.Throughput`.
         latency: one summary per direction.
-        reference: a figure to show beside it.
+        references: figures to show beside it.
     """
 
     kind: str
@@ -62,12 +63,17 @@ class Measurement:
     limited_by: str = ""
     latency: tuple[Latency, ...] = ()
     limits_us: Mapping[float, float] = field(default_factory=dict)
-    reference: Reference | None = None
+    references: tuple[Reference, ...] = ()
 
     @property
     def line_rate_pps(self) -> float:
         """Line rate of the subject's link at its frame size."""
         return line_rate(self.subject.link, self.subject.sizes).pps
+
+    @property
+    def reference(self) -> Reference | None:
+        """The figure that stands beside the rate found, the first one; None without any."""
+        return next((one for one in self.references if one.of_rate), None)
 
     @property
     def simulated(self) -> bool:
@@ -80,7 +86,6 @@ class Measurement:
         result: Gate | Throughput | ForwardingRate | LatencyResult,
         *,
         ruling: Ruling | None = None,
-        reference: Reference | None = None,
     ) -> Measurement:
         """Take what a test was given.
 
@@ -88,13 +93,10 @@ class Measurement:
             result: of any kind.
             ruling: the verdict where the caller knows it. A gate brings its own; for the others the default is
                 INVALID where they end in an invalid trial (the search or its repeats gave up there), else none.
-            reference: a figure to show beside it; a forwarding rate may bring its own.
         """
-        made: Measurement = _OF[type(result)](result)
+        made: Measurement = replace(_OF[type(result)](result), references=tuple(result.references))
         own = ruling or (result.ruling if isinstance(result, Gate) else _given_up(made))
-        if own is not None:
-            made = replace(made, verdict=own.verdict, reasons=own.reasons)
-        return made if reference is None else replace(made, reference=reference)
+        return made if own is None else replace(made, verdict=own.verdict, reasons=own.reasons)
 
     def required(
         self, *, at_least_pps: float | None = None, limits_us: Mapping[float, float] | None = None
@@ -157,7 +159,8 @@ class Measurement:
             "method": self.method,
             "limited_by": self.limited_by,
             "limits_us": {f"{p:g}": limit for p, limit in sorted(self.limits_us.items())},
-            "reference": self.reference and {"source": self.reference.source, "rate_pps": self.reference.rate_pps},
+            "reference": self.reference and {"source": self.reference.source, "rate_pps": self.reference.value},
+            "references": [{key: getattr(one, key) for key in _REFERENCE} for one in self.references],
             "latency": [encode_latency(one) for one in self.latency],
             "trials": [encode_trial(trial) for trial in self.trials],
         }
@@ -182,15 +185,37 @@ def decode_measurement(node: Node) -> Measurement:
         limited_by=node.key("limited_by").text(),
         latency=tuple(decode_latency(one) for one in node.key("latency").items()),
         limits_us=node.key("limits_us").percentiles(),
-        reference=node.key("reference").maybe(
-            lambda one: Reference(one.key("source").text(), one.key("rate_pps").number())
-        ),
+        references=_references(node),
         **rates,
     )
 
 
 _GOAL = ("loss_ratio", "exceed_ratio", "trial_duration_s", "duration_sum_s")
 _RATES = ("target_pps", "threshold_pps", "rate_pps", "lower_pps", "upper_pps")
+
+
+_REFERENCE = ("source", "value", "unit", "what", "ours")
+
+
+def _references(node: Node) -> tuple[Reference, ...]:
+    """Read the figures beside; a record from before there could be several has one at most, of the rate."""
+    several = node.later_key("references")
+    if several.value is not None:
+        return tuple(_reference(one) for one in several.items())
+    one = node.key("reference").maybe(
+        lambda one: Reference(one.key("source").text(), one.key("rate_pps").number())
+    )
+    return () if one is None else (one,)
+
+
+def _reference(node: Node) -> Reference:
+    return Reference(
+        source=node.key("source").text(),
+        value=node.key("value").number(),
+        unit=node.key("unit").one_of(*UNITS),
+        what=node.key("what").text(),
+        ours=node.key("ours").maybe(Node.number),
+    )
 
 
 def _goal(node: Node) -> SearchGoal:
@@ -255,7 +280,6 @@ def _from_forwarding_rate(found: ForwardingRate) -> Measurement:
         found.trials,
         target_pps=found.offered.pps,
         rate_pps=found.rate.pps,
-        reference=found.reference,
     )
 
 

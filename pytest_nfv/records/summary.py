@@ -10,9 +10,10 @@ from typing import Any
 
 from pytest_nfv.model.verdict import Verdict
 from pytest_nfv.records.account import telling
+from pytest_nfv.records.facts import beside
 from pytest_nfv.records.headline import floor_text
 from pytest_nfv.records.measurement import Measurement
-from pytest_nfv.records.text import WIDTH, paragraph, shortened, table
+from pytest_nfv.records.text import WIDTH, paragraph, shortened, wrapped_table
 from pytest_nfv.records.wording import percent, rate, span
 
 HEADER = ("test", "frame", "asked", "result", "of line", "loss", "trials", "verdict", "notes")
@@ -88,8 +89,7 @@ def _asked_and_result(one: Measurement) -> tuple[str, str, float | None]:
 def _limits(one: Measurement) -> tuple[str, ...]:
     limits = (f"limited by the {one.limited_by}",) if one.limited_by else ()
     floor = floor_text(one)
-    known = (f"{one.reference.source}: {rate(one.reference.rate_pps)}",) if one.reference else ()
-    return (*limits, *([floor] if floor else []), *known)
+    return (*limits, *([floor] if floor else []), *map(beside, one.references))
 
 
 def lines(measured: Iterable[tuple[str, Measurement | Mapping[str, Any]]], width: int = WIDTH) -> list[str]:
@@ -104,10 +104,10 @@ def lines(measured: Iterable[tuple[str, Measurement | Mapping[str, Any]]], width
         return []
     notes = list(dict.fromkeys(note for one in rows for note in one.notes))
     cells = [HEADER, *(_cells(one, name, notes) for one, name in zip(rows, _names(rows), strict=True))]
-    text = table((), cells, left=(0,), indent=2, width=width)
-    said = [text[0]]
-    for group, some in groupby(zip(rows, text[1:], strict=True), key=lambda pair: pair[0].group):
-        said += [group, *(line for _, line in some)]
+    title, *text = wrapped_table((), cells, left=(0,), indent=2, width=width)
+    said = title
+    for group, some in groupby(zip(rows, text, strict=True), key=lambda pair: pair[0].group):
+        said += [group, *(line for _, its in some for line in its)]
     for number, note in enumerate(notes, start=1):
         said += paragraph(note, first=f"({number}) ", width=width)
     return [*said, "  " + totals(one.verdict for one in rows)]

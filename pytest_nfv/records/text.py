@@ -30,6 +30,18 @@ def table(
         indent: columns before the first.
         width: columns of the whole.
     """
+    return [line for one in wrapped_table(header, rows, left=left, indent=indent, width=width) for line in one]
+
+
+def wrapped_table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    left: Sequence[int] = (),
+    indent: int = 2,
+    width: int = WIDTH,
+) -> list[list[str]]:
+    """Return the same, the lines of each row by themselves: first the header's, where there is one."""
     if not rows:
         return []
     lines = [list(header), *map(list, rows)] if header else [list(row) for row in rows]
@@ -44,8 +56,7 @@ def table(
         ]
         wrapped = _wrap(line[last], room) or [""]
         start = " " * indent + _GAP.join([*cells, ""])
-        made.append((start + wrapped[0]).rstrip())
-        made += [" " * len(start) + more for more in wrapped[1:]]
+        made.append([(start + wrapped[0]).rstrip(), *(" " * len(start) + more for more in wrapped[1:])])
     return made
 
 

@@ -9,6 +9,7 @@ from pytest_nfv.model.trial import (
     Direction,
     FlowCounts,
     GeneratorHealth,
+    GuestUse,
     Hop,
     Latency,
     ThreadUse,
@@ -18,6 +19,7 @@ from pytest_nfv.model.trial import (
 from pytest_nfv.records.reading import Node
 
 _FLOW_COUNTS = ("intended", "sent", "received", "duplicated", "reordered", "corrupted", "foreign")
+_GUEST_SPANS = ("user_s", "system_s", "softirq_s", "idle_s", "steal_s")
 _CORE_SPANS = ("wall_s", "user_s", "system_s", "softirq_s", "steal_s")
 
 
@@ -60,9 +62,11 @@ def encode_trial(trial: TrialResult) -> dict[str, Any]:
                 "run_delay_s": one.run_delay_s,
                 "worked_s": one.worked_s,
                 "system_s": one.system_s,
+                "worked_cycles": one.worked_cycles,
             }
             for one in trial.threads
         ],
+        "guests": [{"name": one.name, **{key: getattr(one, key) for key in _GUEST_SPANS}} for one in trial.guests],
         "generator": {
             "longest_stall_s": trial.generator.longest_stall_s,
             "stall_limit_s": trial.generator.stall_limit_s,
@@ -107,6 +111,7 @@ def decode_trial(node: Node) -> TrialResult:
         invalid=node.key("invalid").texts(),
         disturbed=node.key("disturbed").texts(),
         simulated=node.key("simulated").flag(),
+        guests=tuple(_decode_guest(one) for one in (node.later_key("guests").maybe(Node.items) or ())),
     )
 
 
@@ -174,7 +179,12 @@ def _decode_thread(node: Node) -> ThreadUse:
         node.key("run_delay_s").number(),
         node.later_key("worked_s").maybe(Node.number),
         node.later_key("system_s").maybe(Node.number),
+        node.later_key("worked_cycles").maybe(Node.count),
     )
+
+
+def _decode_guest(node: Node) -> GuestUse:
+    return GuestUse(node.key("name").text(), **{key: node.key(key).number() for key in _GUEST_SPANS})
 
 
 def _decode_health(node: Node) -> GeneratorHealth:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 _PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 _SPANS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
@@ -33,6 +33,11 @@ def _prefixed(value: float, unit: str) -> str:
         if value >= factor * 0.99995:
             return f"{digits(value / factor)} {prefix}{unit}"
     return f"{digits(value)} {unit}"
+
+
+def figure(value: float, unit: str) -> str:
+    """Return a figure in one of the units that references have."""
+    return _FIGURES[unit](value)
 
 
 def span(seconds: float) -> str:
@@ -71,3 +76,11 @@ def numbered(numbers: Sequence[int]) -> str:
 def times(factor: float) -> str:
     """Return a factor rounded up to two digits after the point: what is asked for must suffice."""
     return f"{math.ceil(factor * 100 - 1e-9) / 100:g}x"
+
+
+_FIGURES: dict[str, Callable[[float], str]] = {
+    "pps": rate,
+    "s": span,
+    "share": percent,
+    "times": lambda factor: f"{digits(factor, 3)}x",
+}

@@ -14,6 +14,8 @@ from pytest_nfv.errors import ConfigurationError
 from pytest_nfv.rings.frames import I64
 from pytest_nfv.rings.port import U8, Port
 
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+
 
 @runtime_checkable
 class ForwardingPort(Port, Protocol):
@@ -82,9 +84,10 @@ def flow_queue(frames: U8, queues: int) -> I64:
     """
     if frames.shape[1] < 38:
         return np.zeros(len(frames), np.int64)
-    words = frames[:, 26:38].view(np.uint32).astype(np.int64)
-    chosen: I64 = (words[:, 0] * 31 + words[:, 1] * 17 + words[:, 2]) % queues
-    return chosen
+    words = frames[:, 26:38].view(np.uint32).astype(np.uint64)
+    # Where an address or a port counts up, the lowest bits of these sums stand still; those of a product do not.
+    mixed = (words[:, 0] * np.uint64(31) + words[:, 1] * np.uint64(17) + words[:, 2]) * _ODD
+    return (mixed >> np.uint64(40)).astype(np.int64) % queues
 
 
 def forwarding(ports: Sequence[Port], kinds: Sequence[str]) -> tuple[ForwardingPort, ...]:

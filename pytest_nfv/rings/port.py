@@ -81,7 +81,10 @@ class Port(Protocol):
         ...
 
     def overruns(self) -> int:
-        """Return how many frames the receive ring had no room for, since the port was opened."""
+        """Return how often the receive ring had no room, since the port was opened.
+
+        Frames, where a kernel puts them there and counts; in shared memory, looks that found the ring full.
+        """
         ...
 
     def close(self) -> None:

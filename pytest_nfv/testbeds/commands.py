@@ -24,7 +24,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     check.add_argument(
         "name", metavar="NAME", nargs="?", default="", help="one testbed; default: all, and all hosts"
     )
-    _ssh_config(check)
+    add_ssh_config(check)
     check.set_defaults(command=_check)
     schema = actions.add_parser("schema", help="print every key of a testbed file")
     schema.set_defaults(command=_schema)
@@ -33,7 +33,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def add_file(parser: argparse.ArgumentParser) -> None:
     """Add the options by which HOST is found."""
     parser.add_argument("--testbed", metavar="FILE", type=Path, help="file that HOST may be declared in")
-    _ssh_config(parser)
+    add_ssh_config(parser)
 
 
 def ready(options: argparse.Namespace) -> str:
@@ -47,16 +47,15 @@ def ready(options: argparse.Namespace) -> str:
     from pytest_nfv.testbeds.ready import ready as ready_there
 
     machine = named(options.host, options.testbed, "")
-    more = [
-        f"--{role}-cores={cores}" for role in ("device", "generator") if (cores := vars(options)[f"{role}_cores"])
-    ]
+    cores = {"device": options.device_cores, "generator": options.generator_cores}
+    more = [f"--{role}-cores={listed}" for role, listed in cores.items() if listed]
     more += [word for interface in options.interface for word in ("--interface", interface)]
-    machine = named(options.host, options.testbed, "")
     with hosts(options.ssh_config) as host_of:
         return ready_there(machine, host_of(machine), [*more, *(["--json"] if options.json else [])])
 
 
-def _ssh_config(parser: argparse.ArgumentParser) -> None:
+def add_ssh_config(parser: argparse.ArgumentParser) -> None:
+    """Add the option that --nfv-ssh-config is for pytest."""
     parser.add_argument(
         "--ssh-config",
         metavar="FILE",

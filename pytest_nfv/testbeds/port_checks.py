@@ -15,6 +15,7 @@ from pytest_nfv.testbeds.rows import Row, missing, note, ok
 from pytest_nfv.units import Link
 
 LISTEN_S = 3.0
+_DPDK_DRIVERS = ("vfio-pci", "igb_uio", "uio_pci_generic")
 _CABLE = ("-m", "pytest_nfv.hosts.cable")
 
 
@@ -61,9 +62,12 @@ def _port(subject: str, port: NicPort, reached: Reached, speed: Link | None) -> 
     if found.used_by:
         said = f"{found.interface} is in use: {', '.join(found.used_by)}"
         return missing(subject, "port", said, "name a port that nothing else uses, or take that off it")
+    if found.driver in _DPDK_DRIVERS:
+        said = f"{found.pci} is DPDK's ({found.driver}): switches of the kernel, and a generator, cannot have it"
+        return note(subject, "port", said, f"`dpdk-devbind.py -b KERNEL_DRIVER {found.pci}` makes it the kernel's")
     if not found.interface:
-        said = f"{found.pci} has no interface ({found.driver or 'no driver'})"
-        return missing(subject, "port", said, f"`dpdk-devbind.py -b KERNEL_DRIVER {found.pci}`, or end who has it")
+        said = f"{found.pci} ({found.driver or 'no driver'}) has no interface that is seen"
+        return missing(subject, "port", said, "end what has taken it into a namespace: a run, a container, a VM")
     if not found.up:
         said = f"{found.interface}, {found.driver}; not set up, so that its link is not known"
         return note(subject, "port", said, f"`ip link set {found.interface} up` there shows it")

@@ -141,7 +141,7 @@ class Inbox:
         return self._port.receive_slots
 
     def overruns(self) -> int:
-        """Return the frames that the receive ring had no room for in this trial.
+        """Return how often the receive ring had no room in this trial, as `Port.overruns` counts.
 
         Raises:
             GeneratorError: the port went away.

@@ -129,7 +129,7 @@ def _trouble(
             )
     for port, inbox in inboxes.items():
         if (overruns := inbox.overruns()) and not offer.receiver_measured:
-            found.append(f"the generator's receive ring of port {port} had no room for {overruns:,} frames")
+            found.append(f"the generator's receive ring of port {port} had no room {overruns:,} times")
     if span.unsettled:
         found.append("frames were still arriving at the end of the settling time")
     return found

@@ -20,9 +20,11 @@ from typing import ClassVar
 from pytest_nfv.errors import CapabilityMissing, ConfigurationError, DeploymentError
 from pytest_nfv.hosts.lab import Lab, LinkState
 from pytest_nfv.hosts.namespace import NamespaceHost
+from pytest_nfv.model.bottleneck import LINK_QUEUE
 from pytest_nfv.model.nf import Drop, Firewall, Function, L2Fwd, L3Fwd
-from pytest_nfv.vnfs.kernel_rules import COUNTERS, FAMILY, QUIET, TABLE, firewall
-from pytest_nfv.vnfs.protocol import EngineCounts
+from pytest_nfv.model.vnf import FUNCTIONS
+from pytest_nfv.vnfs.kernel_rules import COUNTERS, FAMILY, FIRST_COUNTERS, QUIET, TABLE, firewall
+from pytest_nfv.vnfs.protocol import EngineCounts, VnicCounters
 
 BRIDGE = "br0"
 _BRIDGE_MAC = "02:6e:66:00:02:00"
@@ -38,7 +40,7 @@ class KernelEngine:
     """
 
     name: ClassVar[str] = "kernel"
-    functions: ClassVar[tuple[type, ...]] = (L2Fwd, L3Fwd, Firewall)
+    functions: ClassVar[tuple[type, ...]] = FUNCTIONS["kernel"]
 
     def __init__(
         self, lab: Lab, namespace: NamespaceHost, function: Function, nics: tuple[str, str] = ("nic0", "nic1")
@@ -91,7 +93,7 @@ class KernelEngine:
             self._start_router(self._function, links)
             return
         if isinstance(self._function, Firewall):
-            self._nft(firewall(self._function.rules))  # before there is a way through
+            self._nft(firewall(self._function.rules, self._nics[0]))  # before there is a way through
         self._lab.bridge(self._namespace, BRIDGE, _BRIDGE_MAC, self._nics)
         self._lab.transparent(self._namespace, BRIDGE, self._nics)
 
@@ -125,31 +127,35 @@ class KernelEngine:
     def counters(self) -> EngineCounts:
         """Read the counters.
 
-        L3Fwd's kernel has one counter for `malformed or ttl`.
+        L3Fwd's kernel has one counter for `malformed or ttl`, and none by vNIC.
 
         Raises:
             DeploymentError: a vNIC is gone.
         """
         links = self._links()
-        ends = [links[nic] for nic in self._nics]
-        drops = {
-            "dropped on receipt": sum(end.rx_dropped for end in ends),
-            "backlog full": sum(end.tx_dropped for end in ends),
-        }
-        if isinstance(self._function, Firewall):
-            drops |= self._named_counters()
-        if isinstance(self._function, L3Fwd):
-            now = self._snmp()
-            drops |= {reason: now[reason] - self._before.get(reason, 0) for reason in now}
-        return EngineCounts(tuple(end.rx_packets for end in ends), tuple(end.tx_packets for end in ends), drops)
+        of_rules = self._named_counters() if isinstance(self._function, Firewall) else ({}, {})
+        now = self._snmp() if isinstance(self._function, L3Fwd) else {}
+        nics = tuple(
+            VnicCounters(
+                links[nic].rx_packets,
+                links[nic].tx_packets,
+                tx_drops={"backlog full": links[nic].tx_dropped, LINK_QUEUE: links[nic].queue_dropped},
+                dropped={"dropped on receipt": links[nic].rx_dropped, **own},
+            )
+            for nic, own in zip(self._nics, of_rules, strict=True)
+        )
+        return EngineCounts(nics, {reason: now[reason] - self._before.get(reason, 0) for reason in now})
 
-    def _named_counters(self) -> dict[str, int]:
+    def _named_counters(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Return the drops of what came in by vNIC 0, and by vNIC 1."""
         argv = ["nft", "-j", "list", "counters", "table", FAMILY, TABLE]
         listed = json.loads(self._namespace.run(argv).stdout)["nftables"]
         counters = {
             entry["counter"]["name"]: entry["counter"]["packets"] for entry in listed if "counter" in entry
         }
-        return {str(reason): int(counters[name]) for reason, name in COUNTERS.items()}
+        first = {str(reason): int(counters[name]) for reason, name in FIRST_COUNTERS.items()}
+        both = {str(reason): int(counters[name]) for reason, name in COUNTERS.items()}
+        return first, {reason: both[reason] - first[reason] for reason in both}
 
     def _snmp(self) -> dict[str, int]:
         """Return the router's drops, from the kernel's IP counters (RFC 4293's ipSystemStats)."""

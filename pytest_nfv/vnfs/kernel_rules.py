@@ -19,7 +19,9 @@ _FRAGMENT_OFFSET = 0x1FFF
 _HEADER_WORDS = range(5, 16)
 COUNTERS = {Drop.POLICY: "by_policy", Drop.MALFORMED: "malformed"}
 """Names of the table's counters; `policy` is a word of nftables' own."""
-_COUNTED = {reason: f"counter name {name} drop" for reason, name in COUNTERS.items()}
+FIRST_COUNTERS = {reason: f"{name}_first" for reason, name in COUNTERS.items()}
+"""The same, of what came in by vNIC 0; the rest came in by vNIC 1."""
+_COUNTED = {reason: f"goto drop_{name}" for reason, name in COUNTERS.items()}
 _VERDICTS = {"allow": "accept", "drop": _COUNTED[Drop.POLICY]}
 
 QUIET = f"""\
@@ -32,13 +34,14 @@ table ip {TABLE} {{
 """Drops what the namespace's kernel has to say itself: ICMP errors."""
 
 
-def firewall(rules: RuleSet) -> str:
-    """Return the table of a firewall, for `nft -f -`."""
+def firewall(rules: RuleSet, first: str = "nic0") -> str:
+    """Return the table of a firewall, for `nft -f -`; `first` is the interface that is vNIC 0."""
     default = _VERDICTS[rules.default]
     return "\n".join(
         (
             f"table {FAMILY} {TABLE} {{",
-            *(f"  counter {name} {{ }}" for name in COUNTERS.values()),
+            *(f"  counter {name} {{ }}" for name in (*COUNTERS.values(), *FIRST_COUNTERS.values())),
+            *(line for reason in COUNTERS for line in _drop(reason, first)),
             *_chain("portless", [_rule(rule) for rule in rules.rules if not rule.looks_at_ports], default),
             *_chain("optioned", [_ends_early(words) for words in _HEADER_WORDS[1:]], ""),
             *_chain("rules", [_rule(rule) for rule in rules.rules], default),
@@ -65,6 +68,11 @@ def _where_ports(rules: RuleSet) -> Iterator[str]:
 def _ends_early(words: int) -> str:
     """Match packets with a header of so many 32-bit words that end before their ports."""
     return f"ip hdrlength {words} ip length < {4 * words + _PORTS_OCTETS} goto portless"
+
+
+def _drop(reason: Drop, first: str) -> Iterator[str]:
+    counted = f'iifname "{first}" counter name {FIRST_COUNTERS[reason]}'
+    return _chain(f"drop_{COUNTERS[reason]}", [counted], f"counter name {COUNTERS[reason]} drop")
 
 
 def _chain(name: str, rules: list[str], last: str) -> Iterator[str]:

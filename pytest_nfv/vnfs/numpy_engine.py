@@ -24,6 +24,8 @@ from pytest_nfv.model.offer import PortSpec
 ANSWER_S = 20.0  # to start, and to open ports; slow machines import slowly
 COUNTERS_S = 5.0  # it answers between two batches
 CLOSE_S = 2.0
+OVERRUNS_ARE_FRAMES = ("af_packet", "af_xdp")
+"""Kinds of port whose kernel counts each frame; of a ring in shared memory the far end alone knows how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,8 @@ class NicCounters:
     Attributes:
         received: came in; sent: left here, wherever they came in.
         dropped: why, of those that came in here; under `TX_FULL`, of those that should have left here.
-        overruns: frames, or for some kinds of port occasions, for which the receive ring had no room.
+        overruns: frames for which the receive ring had no room, as far as the port counts frames; else how often
+            it was found full (`OVERRUNS_ARE_FRAMES`).
     """
 
     received: int
@@ -53,7 +56,8 @@ class Counters:
         function: counters of the function's own.
         rounds: looks at both rings; busy: those that found a frame. Their ratio says how near the engine is to
             its limit, as a process that polls always has its core's whole time.
-        busy_ns: what the latter took; ran_ns: since the run began. Both hold what others had the core for.
+        busy_ns: what the latter took; ran_ns: since the run began. Of the thread's processor time where it shares
+            its core, and of all time where it has one to itself.
     """
 
     nics: tuple[NicCounters, ...]

@@ -7,20 +7,6 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class EngineCounts:
-    """What the vNICs and the function have counted since they were made.
-
-    Attributes:
-        rx_frames, tx_frames: of each vNIC, as its interface counts them.
-        drops: frames by reason: those of `model.nf.Drop` that the engine tells apart, and the interfaces' own.
-    """
-
-    rx_frames: tuple[int, ...]
-    tx_frames: tuple[int, ...]
-    drops: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class VnicCounters:
     """Frames of one vNIC since it was made.
 
@@ -35,3 +21,16 @@ class VnicCounters:
     rx_drops: Mapping[str, int] = field(default_factory=dict)
     tx_drops: Mapping[str, int] = field(default_factory=dict)
     dropped: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineCounts:
+    """What the vNICs and the function have counted since they were made.
+
+    Attributes:
+        nics: of vNIC 0 and 1, as their interfaces count, and the function where it tells vNICs apart.
+        drops: by the function, by reason, of frames of either direction, where it does not.
+    """
+
+    nics: tuple[VnicCounters, ...]
+    drops: Mapping[str, int] = field(default_factory=dict)

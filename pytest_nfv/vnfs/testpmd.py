@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -15,13 +16,14 @@ from typing import ClassVar
 from pytest_nfv.dpdk.argv import COMMAND, Need, argv
 from pytest_nfv.dpdk.console import Console
 from pytest_nfv.dpdk.settings import Settings
-from pytest_nfv.dpdk.stats import PortStats, port_stats
+from pytest_nfv.dpdk.stats import PortStats, port_stats, worker_cycles
 from pytest_nfv.errors import CapabilityMissing, ConfigurationError, DeploymentError
 from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.polling import prefer, prefer_started, threads_below
 from pytest_nfv.hosts.protocol import Host, Process
-from pytest_nfv.model.nf import Function, L2Fwd
+from pytest_nfv.model.nf import Function
 from pytest_nfv.model.offer import PortSpec
+from pytest_nfv.model.vnf import FUNCTIONS
 from pytest_nfv.vnfs.protocol import VnicCounters
 
 _AF_PACKET = "framesz=2048,blocksz=4096,framecnt=512"  # a frame of 2 KiB holds an MTU of 1,500 and its header
@@ -37,7 +39,7 @@ class TestpmdEngine:
     """
 
     name: ClassVar[str] = "testpmd"
-    functions: ClassVar[tuple[type, ...]] = (L2Fwd,)
+    functions: ClassVar[tuple[type, ...]] = FUNCTIONS["testpmd"]
     __test__ = False
 
     def __init__(self, lab: Lab, host: Host, function: Function, name: str) -> None:
@@ -59,6 +61,7 @@ class TestpmdEngine:
         self._process: Process | None = None
         self._console: Console | None = None
         self._ring = ""
+        self._started_s = 0.0
         self.notes: tuple[str, ...] = ()
 
     def start(self, nics: Sequence[PortSpec], cores: Sequence[int]) -> None:
@@ -88,6 +91,7 @@ class TestpmdEngine:
             self._console = Console(self._process, f"{self._name}: testpmd")
             self._console.greeting()
             self._console.ask("start")
+            self._started_s = time.monotonic()
         except BaseException:
             self.stop()
             raise
@@ -140,6 +144,15 @@ class TestpmdEngine:
     def threads(self) -> dict[int, str]:
         """Return its threads, id to name."""
         return threads_below(self._process.pid) if self._process is not None else {}
+
+    def cycles(self) -> dict[int, tuple[int, int]]:
+        """Return the cycles of its forwarding thread by the id: those with frames, and all since it forwards.
+
+        Raises:
+            DeploymentError: testpmd is gone, or does not answer.
+        """
+        forward = self._running().ask("show fwd stats all")
+        return worker_cycles(forward, self.threads(), time.monotonic() - self._started_s)
 
     def check(self) -> None:
         """Raise where it has ended or does not answer.

@@ -9,8 +9,9 @@
     vm_argv       QEMU's command line             vm_image, vm_tools     its root file system
     vm_channel    commands into the guest         vm_init.sh             its first process
     vm_qmp        QEMU's monitor                  vm_kvm                 whether KVM runs guests
-    vm_reading    its counters                    vm_steps               network functions by its kernel
-    vm_drops      what they drop
+    vm_reading    its counters                    vm_functions, vm_steps network functions by its kernel
+    vm_drops      what they drop                  vm_napi                on which of its processors
+    vm_testpmd    or by DPDK
 
 Run against QEMU 7.2 by TCG on Debian 12, with its cloud kernel 6.1 as guest; KVM has run no guest of it yet.
 """
@@ -21,7 +22,6 @@ import os
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,21 +33,20 @@ from pytest_nfv.hosts.polling import prefer, prefer_session, prefer_started, thr
 from pytest_nfv.hosts.protocol import Completed, Host, Process
 from pytest_nfv.hosts.tail import Tail
 from pytest_nfv.model.nf import Function
-from pytest_nfv.model.routes import NICS
 from pytest_nfv.vnfs import vm_kernel, vm_kvm, vm_qmp
+from pytest_nfv.vnfs.protocol import VnicCounters
 from pytest_nfv.vnfs.vm_argv import COMMAND, Places, argv
 from pytest_nfv.vnfs.vm_channel import Channel
-from pytest_nfv.vnfs.vm_drops import asked, drops
+from pytest_nfv.vnfs.vm_functions import Functions
 from pytest_nfv.vnfs.vm_image import initramfs
 from pytest_nfv.vnfs.vm_kernel import Kernel
 from pytest_nfv.vnfs.vm_needs import found, guest_kernel, qemu
-from pytest_nfv.vnfs.vm_reading import CpuTimes, NicCounters, cpu_times, nic_counters
+from pytest_nfv.vnfs.vm_reading import CpuTimes, cpu_times
 from pytest_nfv.vnfs.vm_settings import Accelerator, Machine, Tap
-from pytest_nfv.vnfs.vm_steps import LINKS, not_ready, steps
+from pytest_nfv.vnfs.vm_testpmd import Testpmd
 
 START_S = 60.0
 RUN_S = 30.0
-LINKS_S = 10.0
 _TAP = str(tap.__file__)
 _LINES_TOLD = 20
 _PANIC = "Kernel panic"
@@ -91,7 +90,12 @@ class VirtualMachine:
         self._console: Tail | None = None
         self._channel: Channel | None = None
         self._processors: list[int] = []
-        self._function: Function | None = None
+        self._functions = self._made()
+
+    def _made(self) -> Functions | Testpmd:
+        if self._machine.engine == "testpmd":
+            return Testpmd(self.name, self._machine, self.run)
+        return Functions(self.name, self._machine, self.run, self._last_words)
 
     @classmethod
     def probe(cls, host: Host) -> str:
@@ -126,7 +130,7 @@ class VirtualMachine:
         vm_qmp.available()
         accelerator, note = self._accelerated()
         kernel = kernel or guest_kernel(self._lab.host)
-        image = initramfs(self._lab.host, kernel, vm_kernel.cache_folder())
+        image = initramfs(self._lab.host, kernel, vm_kernel.cache_folder(), self._machine.engine)
         folder = self._folder = Path(tempfile.mkdtemp(prefix="vm-", dir=self._lab.directory))
         places = Places(kernel.image, image, folder / "control.sock", folder / "qmp.sock")
         for nic in self._machine.nics:
@@ -198,42 +202,31 @@ class VirtualMachine:
             raise CommandError(self.name, argv, done.status, done.stderr)
         return done
 
-    def forward(self, function: Function) -> None:
-        """Let the guest's kernel carry out a network function between `nic0` and `nic1`.
+    def forward(self, *functions: Function) -> None:
+        """Let the guest carry out network functions: the first between `nic0` and `nic1`, and so on.
 
         Raises:
-            ConfigurationError: the kernel has no such function, or the machine not two vNICs.
+            ConfigurationError: its engine has no such function, or they are not one for each pair of vNICs.
             CommandError: a command was refused; with its own words.
             DeploymentError: a vNIC does not come up.
         """
-        if len(self._machine.nics) != NICS:
-            raise ConfigurationError(
-                f"{self.name}: {function} between {len(self._machine.nics)} vNICs: accepted: {NICS}, in and out"
-            )
-        for step in steps(function, self._machine.mtu):
-            self.run(step.argv, stdin=step.stdin)
-        self._function = function
-        # Frames that come before a port of the bridge forwards are dropped.
-        deadline = time.monotonic() + LINKS_S
-        while waiting := not_ready(self.run(LINKS.argv).stdout):
-            if time.monotonic() >= deadline:
-                raise DeploymentError(f"{self.name}: after {LINKS_S:g} s {'; '.join(waiting)}{self._last_words()}")
+        self._functions.forward(functions)
 
-    def nic_counters(self) -> tuple[NicCounters, ...]:
-        """Return the counters of every vNIC, in their order."""
-        found = nic_counters(self.run(["cat", "/proc/net/dev"]).stdout)
-        return tuple(found[f"nic{number}"] for number in range(len(self._machine.nics)))
-
-    def drops(self) -> dict[str, int]:
-        """Return the frames that its function dropped, by reason; empty where there is none that drops.
+    def counters(self, pair: int = 0) -> tuple[VnicCounters, ...]:
+        """Return the counters of a pair's two vNICs, once it forwards.
 
         Raises:
             DeploymentError: the guest is gone, or does not tell.
         """
-        step = asked(self._function) if self._function is not None else None
-        if self._function is None or step is None:
-            return {}
-        return drops(self._function, self.run(step.argv).stdout)
+        return self._functions.counters(pair)
+
+    def drops(self, pair: int = 0) -> dict[str, int]:
+        """Return the frames that a pair's function dropped, by reason; empty where there is none that drops.
+
+        Raises:
+            DeploymentError: the guest is gone, or does not tell.
+        """
+        return self._functions.drops(pair)
 
     def cpu_times(self) -> CpuTimes:
         """Return what the guest's virtual processors did since its start."""
@@ -294,4 +287,5 @@ class VirtualMachine:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
-        self._processors, self._function = [], None
+        self._processors = []
+        self._functions = self._made()

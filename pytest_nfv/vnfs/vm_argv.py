@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_nfv.vnfs.vm_settings import Accelerator, Machine, Nic, Tap, VhostUser
+from pytest_nfv.vnfs.vm_settings import Accelerator, Engine, Machine, Nic, Tap, VhostUser
 
 COMMAND = "qemu-system-x86_64"
 CHANNEL = "nfv.control"
@@ -48,7 +48,7 @@ def argv(machine: Machine, accelerator: Accelerator, places: Places) -> list[str
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
         *("-name", "nfv,debug-threads=on"),
         *("-machine", "pc,memory-backend=memory", "-object", memory, "-m", f"{machine.memory_mib}M"),
-        *("-smp", str(machine.vcpus), *processor(accelerator)),
+        *("-smp", str(machine.vcpus), *processor(accelerator, machine.engine)),
         *("-kernel", str(places.kernel), "-initrd", str(places.initramfs), "-append", _kernel_words(accelerator)),
         *("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"),
         *("-device", "virtio-serial-pci,id=serial,vectors=0"),
@@ -60,11 +60,12 @@ def argv(machine: Machine, accelerator: Accelerator, places: Places) -> list[str
     ]
 
 
-def processor(accelerator: Accelerator) -> Sequence[str]:
+def processor(accelerator: Accelerator, engine: Engine = "kernel") -> Sequence[str]:
     """Return the words for the processor, and for what runs its instructions."""
     if accelerator == "kvm":
         return "-accel", "kvm", "-cpu", "host"
-    return "-accel", "tcg,thread=multi"
+    # Debian's DPDK is built for SSE 4.2, which QEMU's own default has not.
+    return "-accel", "tcg,thread=multi", *(("-cpu", "Nehalem") if engine == "testpmd" else ())
 
 
 def _kernel_words(accelerator: Accelerator) -> str:

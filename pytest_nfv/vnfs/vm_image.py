@@ -13,9 +13,11 @@ from pathlib import Path
 
 from pytest_nfv.errors import DeploymentError
 from pytest_nfv.hosts.protocol import Host
+from pytest_nfv.vnfs import vm_testpmd
 from pytest_nfv.vnfs.vm_cpio import Entry, archive, device, file, folder
 from pytest_nfv.vnfs.vm_kernel import Kernel
 from pytest_nfv.vnfs.vm_modules import in_order
+from pytest_nfv.vnfs.vm_settings import Engine
 from pytest_nfv.vnfs.vm_tools import busybox, with_libraries
 
 MODULES = (
@@ -26,14 +28,15 @@ PROGRAMS = ("ip", "nft")
 _INIT = Path(__file__).with_name("vm_init.sh")
 
 
-def entries(host: Host, kernel: Kernel) -> list[Entry]:
-    """Return everything in the guest's root file system.
+def entries(host: Host, kernel: Kernel, engine: Engine = "kernel") -> list[Entry]:
+    """Return everything in the guest's root file system, for what is to forward in it.
 
     Raises:
         CapabilityMissing: a program or a module is missing; says which, and how to get it.
     """
-    modules = in_order(kernel.modules, MODULES)
-    return [
+    dpdk = engine == "testpmd"
+    modules = in_order(kernel.modules, (*MODULES, *(vm_testpmd.MODULES if dpdk else ())))
+    made = [
         *(folder(path) for path in ("dev", "proc", "sys", "tmp", "etc", "run")),
         device("dev/console", 5, 1),
         device("dev/null", 1, 3),
@@ -43,16 +46,18 @@ def entries(host: Host, kernel: Kernel) -> list[Entry]:
         *busybox(host),
         *with_libraries(host, PROGRAMS),
     ]
+    there = {one.path for one in made}
+    return made + [one for one in (vm_testpmd.entries(host) if dpdk else ()) if one.path not in there]
 
 
-def initramfs(host: Host, kernel: Kernel, cache: Path) -> Path:
+def initramfs(host: Host, kernel: Kernel, cache: Path, engine: Engine = "kernel") -> Path:
     """Return the archive that QEMU is given, made where it is not there yet.
 
     Raises:
         CapabilityMissing: a program or a module is missing; says which, and how to get it.
         DeploymentError: it cannot be written.
     """
-    octets = archive(entries(host, kernel))
+    octets = archive(entries(host, kernel, engine))
     path = cache / f"initramfs-{hashlib.sha256(octets).hexdigest()[:20]}.cpio"
     try:
         if not path.is_file():

@@ -9,13 +9,19 @@ from __future__ import annotations
 import gzip
 import lzma
 import re
+import shutil
+import sys
+import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 
-from pytest_nfv.errors import CapabilityMissing
+from pytest_nfv.errors import CapabilityMissing, CommandError
+from pytest_nfv.hosts.local import LocalHost
 
 CAPABILITY = "vm"
-_READERS: dict[str, Callable[[bytes], bytes]] = {"": bytes, ".xz": lzma.decompress, ".gz": gzip.decompress}
+_MERGED = {"nft_objref": ("nf_tables", b"nft_objref_type")}
+"""A module that newer kernels have in another: which, and what stands in that one then (Linux 6.2)."""
+
 _DEPENDS = re.compile(rb"\0depends=([A-Za-z0-9_,-]*)\0")
 
 
@@ -35,6 +41,11 @@ def in_order(folder: Path, wanted: Iterable[str]) -> dict[str, bytes]:
     def take(name: str, above: tuple[str, ...]) -> None:
         if name in ordered or name in built_in or name in above:
             return
+        if name not in files and name in _MERGED:
+            into, sign = _MERGED[name]
+            take(into, (*above, name))
+            if into in built_in or sign in ordered.get(into, b""):
+                return
         if name not in files:
             raise _missing(folder, f"no module {name}")
         octets = _read(folder, files[name])
@@ -64,10 +75,39 @@ def _read(folder: Path, path: Path) -> bytes:
         packed = path.with_name(path.name + suffix)
         if packed.is_file():
             try:
-                return unpacked(packed.read_bytes())
-            except (OSError, EOFError, lzma.LZMAError) as error:
-                raise _missing(folder, f"no module {path.stem} that can be read ({error})") from error
-    raise _missing(folder, f"no {path.name}, nor packed by xz or gzip")
+                return unpacked(packed)
+            except (OSError, EOFError, lzma.LZMAError, CommandError) as error:
+                raise _missing(folder, f"no module {path.stem} that can be read ({_told(error)})") from error
+    raise _missing(folder, f"no {path.name}, nor packed by {', '.join(filter(None, _READERS))}")
+
+
+def _zstd(packed: Path) -> bytes:
+    """Unpack as Ubuntu packs: by Python itself from 3.14 on, else by the program `zstd`."""
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+
+        try:
+            return zstd.decompress(packed.read_bytes())
+        except zstd.ZstdError as error:
+            raise OSError(str(error)) from error
+    if shutil.which("zstd") is None:
+        raise OSError("it is packed with zstd, which is not installed: apt-get install zstd")
+    with tempfile.TemporaryDirectory(prefix="nfv-module-") as work:
+        plain = Path(work, "module")
+        LocalHost().run(["zstd", "-d", "-q", "-o", str(plain), str(packed)])
+        return plain.read_bytes()
+
+
+def _told(error: Exception) -> str:
+    return str(error).strip().replace("\n", " ")
+
+
+_READERS: dict[str, Callable[[Path], bytes]] = {
+    "": Path.read_bytes,
+    ".xz": lambda packed: lzma.decompress(packed.read_bytes()),
+    ".gz": lambda packed: gzip.decompress(packed.read_bytes()),
+    ".zst": _zstd,
+}
 
 
 def _needs(octets: bytes) -> list[str]:

@@ -35,9 +35,12 @@ def guest_kernel(host: Host) -> Kernel:
     Raises:
         CapabilityMissing: none here, and none to be fetched.
     """
-    kernel, _ = vm_kernel.find(MODULES, roots())
+    kernel, why = vm_kernel.find(MODULES, roots())
     if kernel is None:
-        fetched = vm_kernel.fetch(host, vm_kernel.cache_folder())
+        try:
+            fetched = vm_kernel.fetch(host, vm_kernel.cache_folder())
+        except CapabilityMissing as missing:
+            raise CapabilityMissing(CAPABILITY, "; ".join((missing.missing, *why)), missing.remedy) from missing
         kernel = next(vm_kernel.kernels(fetched), None)
         if kernel is None:
             raise CapabilityMissing(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pytest_nfv.errors import DeploymentError
+from pytest_nfv.model.trial import GuestUse
 
 _COLUMNS = 16  # of /proc/net/dev, eight each way
 _TICKS_S = 0.01  # USER_HZ on x86, whatever the kernel's own tick
@@ -45,19 +46,19 @@ class CpuTimes:
     idle_s: float
     stolen_s: float
 
-    @property
-    def busy_s(self) -> float:
-        """All but idle and stolen."""
-        return self.user_s + self.system_s + self.softirq_s + self.irq_s
-
-    def use_since(self, before: CpuTimes) -> float:
-        """Return the share of the time since `before` that they were busy, 0 to 1; of no time, 0.
+    def since(self, before: CpuTimes, name: str) -> GuestUse:
+        """Return what a guest of that name did since `before`.
 
         source: S16, table 2: "CPU use of the VNF".
         """
-        busy, idle = self.busy_s - before.busy_s, self.idle_s - before.idle_s
-        total = busy + idle + self.stolen_s - before.stolen_s
-        return busy / total if total > 0 else 0.0
+        return GuestUse(
+            name,
+            user_s=self.user_s - before.user_s,
+            system_s=self.system_s - before.system_s + self.irq_s - before.irq_s,
+            softirq_s=self.softirq_s - before.softirq_s,
+            idle_s=self.idle_s - before.idle_s,
+            steal_s=self.stolen_s - before.stolen_s,
+        )
 
 
 def nic_counters(text: str) -> dict[str, NicCounters]:

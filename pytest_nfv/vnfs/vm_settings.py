@@ -11,12 +11,15 @@ from pytest_nfv.errors import ConfigurationError
 Accelerator = Literal["kvm", "tcg"]
 Wanted = Literal["auto", "kvm", "tcg"]
 Role = Literal["client", "server"]
+Engine = Literal["kernel", "testpmd"]
 
 NICS_MAX = 16  # each has a slot on the one bus of the machine
 VCPUS_MAX = 64
 QUEUES_MAX = 16
 SLOTS = (256, 512, 1024)
 MEMORY_MIB = (64, 1 << 20)
+TESTPMD_MIB = 512
+"""The least memory of a guest with testpmd: its root file system, DPDK's libraries in it, and huge pages."""
 _SOCKET_OCTETS = 107
 _ADDRESS = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}")
@@ -88,6 +91,7 @@ class Machine:
         memory_mib: MiB of memory.
         accelerator: `kvm`, `tcg` (QEMU translates the guest's instructions), or `auto`: KVM where it runs guests.
         mtu: largest layer-3 packet of every vNIC.
+        engine: what forwards in it: its kernel, or DPDK's testpmd, which takes the vNICs from the kernel.
     """
 
     nics: tuple[Nic, ...]
@@ -95,6 +99,7 @@ class Machine:
     memory_mib: int = 1024
     accelerator: Wanted = "auto"
     mtu: int = 1500
+    engine: Engine = "kernel"
 
     def __post_init__(self) -> None:
         low, high = MEMORY_MIB
@@ -106,6 +111,12 @@ class Machine:
             raise ConfigurationError(f"memory_mib {self.memory_mib}: accepted: {low} to {high}")
         if self.accelerator not in get_args(Wanted):
             raise ConfigurationError(f"accelerator {self.accelerator!r}: accepted: {', '.join(get_args(Wanted))}")
+        if self.engine not in get_args(Engine):
+            raise ConfigurationError(f"engine {self.engine!r}: accepted: {', '.join(get_args(Engine))}")
+        if self.engine == "testpmd" and self.memory_mib < TESTPMD_MIB:
+            raise ConfigurationError(f"memory_mib {self.memory_mib} with testpmd: accepted: from {TESTPMD_MIB}")
+        if self.engine == "testpmd" and any(nic.queues > 1 for nic in self.nics):
+            raise ConfigurationError("vNICs with several queues and testpmd: accepted: one queue each")
         if not 68 <= self.mtu <= 9600:
             raise ConfigurationError(f"mtu {self.mtu}: accepted: 68 to 9600")
         addresses = [nic.address for nic in self.nics]

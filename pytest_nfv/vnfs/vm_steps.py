@@ -63,6 +63,25 @@ def steps(function: Function, mtu: int) -> tuple[Step, ...]:
             )
 
 
+def space(pair: int) -> tuple[str, ...]:
+    """Return the words before a command that is for one pair of several."""
+    return "ip", "netns", "exec", _space(pair)
+
+
+def parted(pairs: int) -> str:
+    """Return what `ip -batch` reads to give each pair of vNICs a network namespace, `nic0` and `nic1` in it."""
+    lines = []
+    for pair in range(pairs):
+        lines.append(f"netns add {_space(pair)}")
+        for nic in range(NICS):
+            lines.append(f"link set nic{NICS * pair + nic} netns {_space(pair)} name nic{nic}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _space(pair: int) -> str:
+    return f"pair{pair}"
+
+
 LINKS = Step(("ip", "-json", "-details", "link"))
 """Asks for what `not_ready` reads."""
 

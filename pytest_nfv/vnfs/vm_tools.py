@@ -10,7 +10,7 @@ from pytest_nfv.hosts.protocol import Host
 from pytest_nfv.vnfs.vm_cpio import Entry, file, link
 from pytest_nfv.vnfs.vm_modules import CAPABILITY
 
-PACKAGES = {"busybox": "busybox-static", "nft": "nftables", "ip": "iproute2"}
+PACKAGES = {"busybox": "busybox-static", "nft": "nftables", "ip": "iproute2", "dpdk-testpmd": "dpdk-dev"}
 """Program to the Debian package that has it."""
 
 _PLACES = ("/bin", "/sbin", "/usr/bin", "/usr/sbin")
@@ -18,6 +18,8 @@ _APPLETS = (
     *("sh", "mount", "insmod", "cat", "echo", "printf", "base64", "poweroff", "uname", "sleep", "true", "false"),
     *(
         "head",
+        "tail",
+        "wc",
         "grep",
         "dmesg",
         "ls",
@@ -26,12 +28,11 @@ _APPLETS = (
         "arp",
         "sysctl",
         "mkdir",
+        "mkfifo",
+        "chmod",
         "rm",
-        "ifconfig",
-        "taskset",
-        "test",
-        "[",
     ),
+    *("readlink", "ifconfig", "taskset", "test", "["),
 )
 
 

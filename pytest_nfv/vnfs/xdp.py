@@ -17,8 +17,9 @@ from pytest_nfv.hosts.lab import Lab, LinkState
 from pytest_nfv.hosts.lines import JsonLines, LinesBroken
 from pytest_nfv.hosts.namespace import NamespaceHost
 from pytest_nfv.hosts.protocol import Host, Process
-from pytest_nfv.model.nf import Function, L2Fwd, L3Fwd, to_json
-from pytest_nfv.vnfs.protocol import EngineCounts
+from pytest_nfv.model.nf import Function, to_json
+from pytest_nfv.model.vnf import FUNCTIONS
+from pytest_nfv.vnfs.protocol import EngineCounts, VnicCounters
 
 ANSWER_S = 20.0
 _FORWARDED = "forwarded"
@@ -32,7 +33,7 @@ class XdpEngine:
     """
 
     name: ClassVar[str] = "xdp"
-    functions: ClassVar[tuple[type, ...]] = (L2Fwd, L3Fwd)
+    functions: ClassVar[tuple[type, ...]] = FUNCTIONS["xdp"]
 
     def __init__(
         self,
@@ -87,11 +88,16 @@ class XdpEngine:
             DeploymentError: a vNIC is gone, or the process has ended; with its last words.
         """
         told = self._ask(op="counters")
-        ends = self._links()
-        drops = {reason: int(count) for reason, count in told.items() if reason != _FORWARDED}
-        drops["dropped on receipt"] = sum(end.rx_dropped for end in ends)
-        drops["not taken by the far end"] = sum(end.tx_dropped for end in ends)
-        return EngineCounts(tuple(end.rx_packets for end in ends), tuple(end.tx_packets for end in ends), drops)
+        nics = tuple(
+            VnicCounters(
+                end.rx_packets,
+                end.tx_packets,
+                tx_drops={"not taken by the far end": end.tx_dropped},
+                dropped={"dropped on receipt": end.rx_dropped},
+            )
+            for end in self._links()
+        )
+        return EngineCounts(nics, {reason: int(count) for reason, count in told.items() if reason != _FORWARDED})
 
     def check(self) -> None:
         """Raise where the process has ended, or a vNIC is gone or down.

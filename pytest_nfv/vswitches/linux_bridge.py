@@ -42,6 +42,7 @@ from pytest_nfv.hosts import probe, tap, userns
 from pytest_nfv.hosts.lab import Lab, LinkState, VethEnd
 from pytest_nfv.hosts.namespace import NamespaceHost
 from pytest_nfv.hosts.protocol import Host
+from pytest_nfv.model.bottleneck import LINK_QUEUE
 from pytest_nfv.model.offer import PortSpec
 from pytest_nfv.vswitches.protocol import ALONE, WIRE_OR_CARD, Attachment, PollCycles, PortCounters, Wiring
 
@@ -60,7 +61,6 @@ class LinuxBridge:
     """
 
     name: ClassVar[str] = "linux-bridge"
-    joins: ClassVar[str] = "veth"
 
     def __init__(self, lab: Lab, settings: Mapping[str, str]) -> None:
         """Make a driver; nothing is deployed yet.
@@ -83,6 +83,11 @@ class LinuxBridge:
         self._taps: set[int] = set()
         self._threads: dict[int, str] = {}
         self.notes: tuple[str, ...] = ()
+
+    @classmethod
+    def joins(cls, settings: Mapping[str, str]) -> str:
+        """`veth`, whatever the settings."""
+        return "veth"
 
     @classmethod
     def probe(cls, host: Host) -> str:
@@ -268,7 +273,9 @@ class LinuxBridge:
             tx_frames=near.tx_packets,
             rx_drops=({} if alone else {"veth ring full": far.tx_dropped})
             | {"dropped on receipt": near.rx_dropped + near.rx_missed},
-            tx_drops={"tap queue full" if port in self._taps else "backlog full": near.tx_dropped},
+            tx_drops={"tap queue full": near.tx_dropped + near.queue_dropped}  # whoever reads the tap was too slow
+            if port in self._taps
+            else {"backlog full": near.tx_dropped, LINK_QUEUE: near.queue_dropped},
             unseen_as=WIRE_OR_CARD if port < len(self._wiring.uplinks) else "",
         )
 

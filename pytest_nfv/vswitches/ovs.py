@@ -33,6 +33,7 @@ from pytest_nfv.hosts.namespace import NamespaceHost
 from pytest_nfv.hosts.nic import Nic
 from pytest_nfv.hosts.polling import prefer, prefer_session
 from pytest_nfv.hosts.protocol import Host
+from pytest_nfv.model.bottleneck import LINK_QUEUE
 from pytest_nfv.model.offer import PortSpec
 from pytest_nfv.vswitches import ovs_counters, ovs_programs
 from pytest_nfv.vswitches.ovs_daemons import BRIDGE, Daemons
@@ -56,7 +57,6 @@ class Ovs:
     """
 
     name: ClassVar[str] = "ovs"
-    joins: ClassVar[str] = "veth"
 
     def __init__(self, lab: Lab, settings: Mapping[str, str]) -> None:
         """Make a driver; nothing is deployed yet.
@@ -76,6 +76,11 @@ class Ovs:
         self._napi: dict[int, str] = {}
         self._reads_sockets = True
         self.notes: tuple[str, ...] = ()
+
+    @classmethod
+    def joins(cls, settings: Mapping[str, str]) -> str:
+        """`veth`, whatever the settings."""
+        return "veth"
 
     @classmethod
     def probe(cls, host: Host) -> str:
@@ -221,7 +226,7 @@ class Ovs:
             tx_frames=near.tx_packets,
             rx_drops=({} if alone else {"veth ring full": far.tx_dropped})
             | {"dropped on receipt": near.rx_dropped + near.rx_missed, "socket buffer full": dropped},
-            tx_drops={"backlog full": near.tx_dropped},
+            tx_drops={"backlog full": near.tx_dropped, LINK_QUEUE: near.queue_dropped},
             unseen_as=WIRE_OR_CARD if alone else "",
         )
 

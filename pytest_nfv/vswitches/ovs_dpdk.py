@@ -35,7 +35,7 @@ from pytest_nfv.vswitches.ovs_settings import DatapathSettings, VhostSettings, r
 from pytest_nfv.vswitches.protocol import ALONE, WIRE_OR_CARD, PollCycles, PortCounters, Wiring
 
 PACKAGE = "openvswitch-switch-dpdk"
-_RINGS_MIB = 48  # of the generator for each queue pair, so that its rings lie on huge pages too
+_RINGS_MIB = 48  # of generator and VNFs for each queue pair, so that their rings lie on huge pages too
 _GENERATOR_MAC = "02:6e:00:00:00"
 
 
@@ -47,7 +47,6 @@ class OvsDpdk:
     """
 
     name: ClassVar[str] = "ovs-dpdk"
-    joins: ClassVar[str] = "vhost_user"
 
     def __init__(self, lab: Lab, settings: Mapping[str, str]) -> None:
         """Make a driver; nothing is deployed yet.
@@ -67,6 +66,11 @@ class OvsDpdk:
         self._uplinks: DpdkUplinks | None = None
         self._polled: set[int] = set()  # ports that frames have come in at; of a VNF's, that are connected
         self.notes: tuple[str, ...] = ()
+
+    @classmethod
+    def joins(cls, settings: Mapping[str, str]) -> str:
+        """`vhost_user`, whatever the settings."""
+        return "vhost_user"
 
     @classmethod
     def probe(cls, host: Host) -> str:
@@ -103,12 +107,12 @@ class OvsDpdk:
         if self._vhost.vhost == "server":
             self._pairs = wiring.pairs(len(stations), f"{self.name}, vhost=server")
         self._wiring = wiring
+        queues = [self._vhost.queues] * ports + [max(self._vhost.queues, vnic.queues) for vnic in wiring.vnics]
         try:
-            self._start(len(stations), mtu, cores, rules)
+            self._start(queues, mtu, cores, rules)
         except BaseException:
             self.stop()
             raise
-        queues = [self._vhost.queues] * ports + [max(self._vhost.queues, vnic.queues) for vnic in wiring.vnics]
         return tuple(
             PortSpec(
                 "vhost_user",
@@ -119,27 +123,27 @@ class OvsDpdk:
             for port, station in enumerate(stations)
         )
 
-    def _start(self, ports: int, mtu: int, cores: Sequence[int], rules: Sequence[str]) -> None:
+    def _start(self, queues: Sequence[int], mtu: int, cores: Sequence[int], rules: Sequence[str]) -> None:
         host = self._lab.host
         program, _ = ovs_programs.find(host, self.name, ovs_programs.WITH_DPDK, dpdk=True, package=PACKAGE)
         self._device = device = self._lab.namespace("dut")
         if self._wiring.uplinks:
             self._uplinks = DpdkUplinks(self._lab, device, self._wiring.uplinks, mtu)
-        memory, notes = self._memory(ports, mtu)
+        memory, notes = self._memory(queues, mtu)
         self._daemons = daemons = Daemons(self.name, self._lab, device, cores)
-        self._ports = ports
+        self._ports = len(queues)
         daemons.set_options(
             self._datapath.config()
             | memory
             | {"dpdk-init": "true", "pmd-cpu-mask": hex(sum(1 << core for core in set(cores)))}
         )
-        daemons.start_switch(program, self._bridge(ports, mtu, cores), rules)
+        daemons.start_switch(program, self._bridge(queues, mtu, cores), rules)
         prefer_session(daemons.pid("ovs-vswitchd"))
         refused = may_prefer(self._polling())
         cards = (*self._uplinks.notes, *self._uplinks.pin(cores)) if self._uplinks else ()
         self.notes = (*device.notes, *notes, *cards, *refused)
 
-    def _memory(self, ports: int, mtu: int) -> tuple[dict[str, str], list[str]]:
+    def _memory(self, queues: Sequence[int], mtu: int) -> tuple[dict[str, str], list[str]]:
         """Return DPDK's memory as `other_config` keys, and notes.
 
         Each port has buffers of its own, exactly as many as OVS wants: of the shared ones it tries to get 262,144
@@ -150,9 +154,9 @@ class OvsDpdk:
         cards = self._uplinks.pci if self._uplinks else ()
         probed = " ".join(f"-a {card}" for card in cards) or "--no-pci"
         common = f"{probed} --no-telemetry --iova-mode=va --file-prefix={self._lab.run_id}"
-        size = _memory_mib(ports, mtu, self._vhost.queues)
+        size = _memory_mib(queues, mtu)
         config = {"per-port-memory": "true", "dpdk-extra": common}
-        enough, _ = self._lab.huge_pages(size + _RINGS_MIB * ports * self._vhost.queues)
+        enough, _ = self._lab.huge_pages(size + _RINGS_MIB * sum(queues))
         why = ""
         if not enough:
             enough, why = self._lab.huge_pages(size)
@@ -163,9 +167,14 @@ class OvsDpdk:
         plain = {"dpdk-extra": f"{common} --no-huge --legacy-mem -m {size}"}
         return config | plain, [f"no huge pages for DPDK: {why}"]
 
-    def _bridge(self, ports: int, mtu: int, cores: Sequence[int]) -> list[str]:
+    def _bridge(self, queues: Sequence[int], mtu: int, cores: Sequence[int]) -> list[str]:
+        """Return the words that add a port for each of `queues`, how many it has.
+
+        A polling thread sends by a queue of its own; to a VNF of several, each 5-tuple has one (`tx-steering`).
+        """
         words: list[str] = []
-        for port in range(ports):
+        first_vnic = len(queues) - len(self._wiring.vnics)
+        for port in range(len(queues)):
             name = self._port(port)
             words += ["--", "add-port", BRIDGE, name, *segment_tag(self._datapath.rules, self._wiring, port)]
             words += ["--", "set", "interface", name]
@@ -176,8 +185,10 @@ class OvsDpdk:
                 words += ["type=dpdkvhostuserclient", f'options:vhost-server-path="{self._socket(port)}"']
             else:
                 words += ["type=dpdkvhostuser"]  # its socket is called as the port, in OVS_RUNDIR
-            if placed := self._vhost.placed(port, cores):
+            if placed := self._vhost.placed(port, cores, queues):
                 words += [f'other_config:pmd-rxq-affinity="{placed}"']
+            if port >= first_vnic and queues[port] > self._vhost.queues:
+                words += ["other_config:tx-steering=hash"]
         return words
 
     def _port(self, port: int) -> str:
@@ -296,14 +307,13 @@ def _by_rules(port: int, other: int, stats: PortStats, came: Mapping[str, int]) 
     return replace(stats, connected=True, rx=came.get(str(openflow_port(port)), 0), tx=max(0, there - dropped))
 
 
-def _memory_mib(ports: int, mtu: int, queues: int) -> int:
+def _memory_mib(queues: Sequence[int], mtu: int) -> int:
     """Return what DPDK needs: 16,384 buffers a port and those that its queues can hold, and 64 MiB for the rest.
 
     A buffer holds a frame and DPDK's headroom, in steps of 1 kB, and some 1 kB of OVS's own account of it.
     """
-    buffers = 16_384 + queues * (2048 + 2048 + 32)
     octets = -(-(mtu + 22 + 128) // 1024) * 1024 + 1024
-    return 64 + ports * (buffers * octets // (1 << 20) + 1)
+    return 64 + sum((16_384 + one * (2048 + 2048 + 32)) * octets // (1 << 20) + 1 for one in queues)
 
 
 def _free_mib() -> int:

@@ -95,15 +95,15 @@ class VhostSettings:
             affinity=one_of(switch, settings, "affinity", AFFINITY, "queue"),
         )
 
-    def placed(self, port: int, cores: Sequence[int]) -> str:
+    def placed(self, port: int, cores: Sequence[int], queues: Sequence[int]) -> str:
         """Return a port's queues and their cores as OVS's `pmd-rxq-affinity` has them; empty leaves them to OVS.
 
-        With one polling thread there is nothing to choose.
+        With one polling thread there is nothing to choose. `queues`: how many each port has.
         """
         if self.affinity == "ovs" or len(cores) < 2:
             return ""
-        first, step = (port, 0) if self.affinity == "port" else (port * self.queues, 1)
-        return ",".join(f"{queue}:{cores[(first + step * queue) % len(cores)]}" for queue in range(self.queues))
+        first, step = (port, 0) if self.affinity == "port" else (sum(queues[:port]), 1)
+        return ",".join(f"{queue}:{cores[(first + step * queue) % len(cores)]}" for queue in range(queues[port]))
 
     def parameters(self, socket: str) -> dict[str, str]:
         """Return what the generator is told about the port on `socket`: the other role."""

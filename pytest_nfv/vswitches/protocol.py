@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
@@ -40,10 +40,15 @@ class PortCounters:
 
 @dataclass(frozen=True, slots=True)
 class PollCycles:
-    """Processor cycles of a thread that polls, since it began: those with frames to work on, and all."""
+    """Processor cycles of a thread that polls, since it began: those with frames to work on, and all.
+
+    Attributes:
+        counted: they are cycles of the time stamp counter; else ns.
+    """
 
     busy: int
     total: int
+    counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +142,17 @@ class VSwitchDriver(Protocol):
     """One kind of switch, private to the run.
 
     A driver is made for one deployment: `Driver(settings)`, `start`, any number of trials, `stop`.
-
-    Attributes:
-        joins: what the far end of a port is: `veth`, an interface; `vhost_user`, rings in shared memory.
     """
 
     name: ClassVar[str]
 
-    @property
-    def joins(self) -> str: ...
+    @classmethod
+    def joins(cls, settings: Mapping[str, str]) -> str:
+        """Return what the far end of a port is with such settings.
+
+        `veth`: an interface; `vhost_user` and `memif`: rings in shared memory.
+        """
+        ...
 
     @property
     def generator_host(self) -> Host:

@@ -30,6 +30,10 @@ class DriverClass(Protocol):
         """Make a driver for one deployment on `lab`."""
         ...
 
+    def joins(self, settings: Mapping[str, str]) -> str:
+        """Return what the far end of a port is, as `VSwitchDriver.joins` does."""
+        ...
+
     def probe(self, host: Host) -> str:
         """Return the version found on `host`, as `VSwitchDriver.probe` does."""
         ...

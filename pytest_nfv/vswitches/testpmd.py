@@ -23,7 +23,7 @@ from typing import ClassVar
 from pytest_nfv.dpdk.argv import COMMAND, Need, argv
 from pytest_nfv.dpdk.console import Console
 from pytest_nfv.dpdk.settings import Settings
-from pytest_nfv.dpdk.stats import addresses, busy_cycles, port_stats
+from pytest_nfv.dpdk.stats import addresses, port_stats, worker_cycles
 from pytest_nfv.errors import CapabilityMissing, CommandError, ConfigurationError, DeploymentError
 from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.polling import prefer, prefer_session, threads_of
@@ -32,7 +32,6 @@ from pytest_nfv.model.offer import PortSpec
 from pytest_nfv.vswitches import testpmd_ports
 from pytest_nfv.vswitches.protocol import ALONE, PollCycles, PortCounters, Wiring
 
-_WORKERS = ("rte-worker", "dpdk-worker")  # before and from DPDK 23.11
 _GENERATOR_MIB = 40  # rings and frames of one of its ports, of one queue
 _VERSION = "RTE Version: '"
 
@@ -62,6 +61,16 @@ class Testpmd:
         self._started_s = 0.0
         self._addresses: dict[int, str] = {}
         self.notes: tuple[str, ...] = ()
+
+    @classmethod
+    def joins(cls, settings: Mapping[str, str]) -> str:
+        """`vhost_user` or `memif`; `veth` with AF_XDP ports.
+
+        Raises:
+            ConfigurationError: a setting is unknown or out of range.
+        """
+        ports = Settings.of(settings, cls.name).ports
+        return "veth" if ports == "af_xdp" else ports
 
     @classmethod
     def probe(cls, host: Host) -> str:
@@ -100,11 +109,6 @@ class Testpmd:
         return self._console
 
     @property
-    def joins(self) -> str:
-        """`vhost_user` or `memif`; `veth` with AF_XDP ports."""
-        return "veth" if self._settings.ports == "af_xdp" else self._settings.ports
-
-    @property
     def device_host(self) -> Host:
         """This machine itself, as for the generator."""
         return self._lab.host
@@ -126,6 +130,12 @@ class Testpmd:
             )
         if wiring.vnics and self._settings.mode != "io":
             raise ConfigurationError(f"{self.name}: mode={self._settings.mode!r}: accepted with VNFs: io")
+        most = max((vnic.queues for vnic in wiring.vnics), default=1)
+        if most > self._settings.queues:
+            raise ConfigurationError(
+                f"{self.name}: a VNF's vNICs of {most} queues: accepted: {self._settings.queues}, as all its "
+                f"ports have; its setting queues={most} gives them to all"
+            )
         try:
             return self._start(ports, mtu, cores, wiring)
         except BaseException:
@@ -177,16 +187,10 @@ class Testpmd:
         return threads_of(self._process.pid) | self._made().threads()
 
     def poll_cycles(self) -> dict[int, PollCycles]:
-        """Return the cycles of the forwarding thread, where there is one only: of several, testpmd tells the sum.
-
-        Busy are calls that found frames, from the call to the last frame sent.
-        """
-        workers = [tid for tid, name in self.threads().items() if name.startswith(_WORKERS)]
-        told = busy_cycles(self._prompt().ask("show fwd stats all"))
-        if len(workers) != 1 or told is None:
-            return {}
-        busy, clock_hz = told
-        return {workers[0]: PollCycles(busy, int((time.monotonic() - self._started_s) * clock_hz))}
+        """Return the cycles of the forwarding thread, where there is one only."""
+        forward = self._prompt().ask("show fwd stats all")
+        told = worker_cycles(forward, self.threads(), time.monotonic() - self._started_s)
+        return {tid: PollCycles(busy, ran) for tid, (busy, ran) in told.items()}
 
     def forwarded(self, frame: bytes) -> bytes:
         """Return what becomes of a frame: in `mac` and `macswap` its MAC addresses are others.

@@ -144,7 +144,8 @@ class Suite:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._options = [*EASY, "-p", "no:cacheprovider", "-p", "no:randomly"]
+        # Hypothesis's plugin imports all of Hypothesis at the end of every run, which takes half a second.
+        self._options = [*EASY, "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:hypothesispytest"]
         self.cache = folder / "cache"
 
     def _share_guest_kernels(self) -> None:

@@ -94,12 +94,13 @@ class LabHost:
 
     def start_sshd(self) -> None:
         """Start its sshd, and wait until it listens."""
-        config = self.folder / f"{self.name}.sshd_config"
-        argv = ["nsenter", "-t", str(self.pid), "-m", "-n", "-u", "/usr/sbin/sshd", "-D", "-e", "-f", str(config)]
-        self._sshd = LocalHost().start(argv)
+        config, log = (self.folder / f"{self.name}.{end}" for end in ("sshd_config", "log"))
+        # Its sessions outlive it, and would hold a pipe of ours open.
+        argv = ["sh", "-c", 'exec /usr/sbin/sshd -D -f "$0" -E "$1" 2>/dev/null', str(config), str(log)]
+        self._sshd = LocalHost().start(["nsenter", "-t", str(self.pid), "-m", "-n", "-u", *argv])
         deadline = time.monotonic() + DEADLINE_S
         while f"{self.address}:22" not in self.inside("ss", "-Hltn"):
-            assert self._sshd.poll() is None, self._sshd.stderr_tail()
+            assert self._sshd.poll() is None, log.read_text()
             assert time.monotonic() < deadline, "sshd does not listen"
             time.sleep(0.01)
 
@@ -124,6 +125,14 @@ class LabHost:
     def public_key(self) -> str:
         """Return its host key as known_hosts has it: type and key."""
         return " ".join((self.folder / f"{self.name}_host_key.pub").read_text().split()[:2])
+
+    def set_environment(self, **variables: str) -> None:
+        """Give its sessions these variables, from a new start of its sshd on."""
+        words = " ".join(f"{name}={value}" for name, value in variables.items())
+        with (self.folder / f"{self.name}.sshd_config").open("a") as config:
+            config.write(f"SetEnv {words}\n")
+        self.stop_sshd()
+        self.start_sshd()
 
     def cut(self) -> None:
         """Pull the cable of its link for SSH."""

@@ -127,21 +127,67 @@ def test_frames_cross_a_device_on_another_host(
     assert as_they_were(lab)
 
 
-def test_the_main_job_on_a_lab(lab: SshLab, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`pytest perf_tests -m line_rate --nfv-host=dut1`, as README has it."""
-    for name, value in lab.environment.items():
-        monkeypatch.setenv(name, value)
-    suites = Path(__file__).parents[2] / "perf_tests"
+def suite_of_ours(
+    lab: SshLab, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, name: str, *arguments: str
+) -> pytest.RunResult:
+    """Run one of `perf_tests` on the lab."""
+    for variable, value in lab.environment.items():
+        monkeypatch.setenv(variable, value)
     where = [
         f"--nfv-testbed={lab.folder / 'lab.toml'}",
         "--nfv-host=dut1",
         "--nfv-vswitch=linux-bridge",
         *EASY[1:],
     ]
-    found = pytester.runpytest_subprocess(
-        suites, "-m", "line_rate", *where, "--nfv-frame-size=64,1518", "-p", "no:cacheprovider"
+    path = Path(__file__).parents[2] / "perf_tests" / name
+    return pytester.runpytest_subprocess(path, *where, "-p", "no:cacheprovider", *arguments)
+
+
+def test_the_main_job_on_a_lab(lab: SshLab, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`pytest perf_tests -m line_rate --nfv-host=dut1`, as README has it."""
+    found = suite_of_ours(lab, pytester, monkeypatch, "", "-m", "line_rate", "--nfv-frame-size=64,1518")
+    assert found.parseoutcomes()["passed"] == 4
+    assert found.ret == 0
+
+
+def test_the_papers_remote_experiment(
+    lab: SshLab, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T20's T3, at one size; what takes more cables than there are skips, and says so."""
+    chosen = ["-k", "1500 and (1vs1 or 8vs8)", "-rs"]
+    found = suite_of_ours(lab, pytester, monkeypatch, "test_vswitch_remote.py", *chosen)
+    outcomes = found.parseoutcomes()
+    assert (outcomes["passed"], outcomes["skipped"], found.ret) == (1, 1, 0)
+    found.stdout.fnmatch_lines(["*16 cables from gen to dut are needed, the testbed file has 2*"])
+
+
+def test_a_virtual_machine_on_another_host(lab: SshLab, run: Run, needs: Callable[[str], None]) -> None:
+    needs("vm")
+    suite = """
+from pytest_nfv import PVP, VNF, L3Fwd, PacketRate
+
+def test_guest(deploy, vswitch):
+    traffic = deploy(PVP(vswitch, VNF(L3Fwd(10), host="vm")))
+    gate = traffic.sustains(PacketRate(500.0), frame_size=64)
+    assert gate
+    assert [guest.name for guest in gate.trials[-1].guests] == ["vnf0"]
+"""
+    run(lab, suite, "--nfv-vswitch=linux-bridge").assert_outcomes(passed=1)
+
+
+def test_a_plan_asks_no_host(tmp_path: Path, pytester: pytest.Pytester) -> None:
+    (tmp_path / "lab.toml").write_text(testbed_file({"a": 0, "b": 0, "gen": 1}, IN_A_ROW))
+    pytester.makepyfile(test_rig=SUITE)
+    where = [f"--nfv-testbed={tmp_path / 'lab.toml'}", "--nfv-host=dut1", "--nfv-vswitch=linux-bridge"]
+    found = pytester.runpytest_subprocess(*where, "--nfv-plan")
+    assert found.ret == 0
+    found.stdout.fnmatch_lines(
+        [
+            "*device P2P(linux-bridge, both ways) on a, core 0, ports eth1 (eth1), eth2 (eth2)",
+            "*generator on gen, core 1, ports eth1 (eth1), eth2 (eth2)",
+            "*vnf2 L2Fwd by auto in namespace on core 0",
+        ]
     )
-    found.assert_outcomes(passed=4, deselected=found.parseoutcomes().get("deselected", 0))
 
 
 def test_a_chain_goes_on_from_host_to_host(tmp_path: Path, run: Run, needs: Callable[[str], None]) -> None:

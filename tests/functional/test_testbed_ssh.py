@@ -45,12 +45,12 @@ def file(lab: SshLab, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_what_is_discovered_can_be_read(file: Path) -> None:
+def test_what_is_discovered_can_be_read(lab: SshLab, file: Path) -> None:
     testbed = read(file).testbeds["dut"]
     assert testbed.rig is not None
     assert [str(port) for port in testbed.rig.device.ports] == ["p0 (eth1)", "p1 (eth2)"]
     assert [str(cable) for cable in testbed.rig.cables] == ["gen.p0 - dut.p0 (10GbE)", "gen.p1 - dut.p1 (10GbE)"]
-    assert "# management: mgmt (192.0.2." in file.read_text()
+    assert f"# management: mgmt ({lab.dut.address}/30); mgmt, veth, link up" in file.read_text()
 
 
 def test_a_lab_that_is_as_its_file_says(lab: SshLab, file: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,7 +30,8 @@ from pytest_nfv.model.routes import Route, RouteTable
 from pytest_nfv.model.rules import Rule, RuleSet
 from pytest_nfv.rings.vhost_user import VhostUserPort
 from pytest_nfv.rings.vhost_user_backend import VhostUserBackendPort
-from pytest_nfv.vnfs import vm_image, vm_kvm
+from pytest_nfv.vnfs import vm_image, vm_kvm, vm_modules, vm_qmp
+from pytest_nfv.vnfs.protocol import VnicCounters
 from pytest_nfv.vnfs.vm import VirtualMachine
 from pytest_nfv.vnfs.vm_kernel import Kernel
 from pytest_nfv.vnfs.vm_needs import guest_kernel
@@ -179,9 +181,9 @@ def test_a_guests_kernel_does_what_the_oracle_says(lab: Lab, made: Made, kernel:
     others += [b"\x33\x33\0\0\0\1\2\0\0\0\0\1\x86\xdd" + bytes(46), frames[0][:14] + bytes(1486)]
     before = guest.cpu_times()
     assert agree(guest, host, L2Fwd(), [*others, *frames]) == 0
-    assert 0 < guest.cpu_times().use_since(before) <= 1
-    counters = guest.nic_counters()
-    assert [(nic.rx_frames, nic.tx_frames, nic.rx_drops, nic.tx_drops) for nic in counters] == [(53, 53, 0, 0)] * 2
+    assert 0 < guest.cpu_times().since(before, "vm0").busy <= 1
+    none = {"guest drops": 0}
+    assert list(guest.counters()) == [VnicCounters(53, 53, none, none)] * 2
 
     guest.run(["ip", "link", "delete", "br0"])
     rules = (
@@ -273,7 +275,7 @@ def test_a_guest_forwards_between_vhost_user_ports(lab: Lab, made: Made, kernel:
         guest.forward(L2Fwd())
         passes(ports[0], ports[1], udp(0))
         passes(ports[1], ports[0], udp(1))
-        assert [nic.rx_frames for nic in guest.nic_counters()] == [8, 8]
+        assert [nic.rx_frames for nic in guest.counters()] == [8, 8]
     finally:
         guest.stop()
         for port in ports:
@@ -298,7 +300,7 @@ def test_a_guest_forwards_behind_ovs_with_dpdk(
         wait_for(lambda: len(switch.threads()) > 0 and connected(switch), "all ports of OVS connected")
         passes(ports[0], ports[1], udp(0))
         passes(ports[1], ports[0], udp(1))
-        assert [(nic.rx_frames, nic.tx_frames) for nic in guest.nic_counters()] == [(8, 8), (8, 8)]
+        assert [(nic.rx_frames, nic.tx_frames) for nic in guest.counters()] == [(8, 8), (8, 8)]
     finally:
         for port in ports:
             port.close()
@@ -339,6 +341,25 @@ def test_a_guest_forwards_behind_a_bridge(lab: Lab, made: Made, kernel: Kernel) 
         switch.stop()
 
 
+def test_dpdk_in_a_guest_does_what_the_oracle_says(
+    lab: Lab, made: Made, kernel: Kernel, needs: Callable[[str], None]
+) -> None:
+    needs("testpmd")
+    host = lab.namespace("dut")
+    machine = Machine((Tap("t0", NICS[0]), Tap("t1", NICS[1])), accelerator="tcg", engine="testpmd")
+    guest = made(machine, host=host)
+    guest.start([core()], kernel)
+    frames = [bytes(Ether(dst="ff:ff:ff:ff:ff:ff", src="02:00:00:00:00:bb") / ARP()).ljust(60, b"\0")]
+    frames += [b"\x33\x33\0\0\0\1\2\0\0\0\0\1\x86\xdd" + bytes(46), udp(0)[:14] + bytes(1486)]
+    frames += [udp(number) for number in range(50)]
+    assert agree(guest, host, L2Fwd(), frames) == 0
+    none = {"guest drops": 0}
+    assert list(guest.counters()) == [VnicCounters(53, 53, none, none)] * 2
+    guest.run(["sh", "-c", "kill -9 $(cat /tmp/testpmd.pid)"])
+    with pytest.raises(DeploymentError, match="vm0: testpmd has ended"):
+        guest.counters()
+
+
 def test_a_guest_has_several_vnics_queues_and_processors(lab: Lab, made: Made, kernel: Kernel) -> None:
     taps = tuple(Tap(f"t{number}", f"02:6e:66:00:00:{number:02x}", queues=2) for number in range(4))
     guest = made(Machine(taps, vcpus=2, memory_mib=512, accelerator="tcg"), host=lab.namespace("dut"))
@@ -346,9 +367,73 @@ def test_a_guest_has_several_vnics_queues_and_processors(lab: Lab, made: Made, k
     names = ["rx-0", "rx-1", "tx-0", "tx-1"]
     for number in range(4):
         assert sorted(guest.run(["ls", f"/sys/class/net/nic{number}/queues"]).stdout.split()) == names
-    assert [nic.name for nic in guest.nic_counters()] == ["nic0", "nic1", "nic2", "nic3"]
-    with pytest.raises(ConfigurationError, match="between 4 vNICs: accepted: 2"):
+    with pytest.raises(ConfigurationError, match="between 4 vNICs: accepted: one function for each pair"):
         guest.forward(L2Fwd())
+
+
+def test_a_guest_has_a_function_and_a_processor_for_each_pair_of_vnics(
+    lab: Lab, made: Made, kernel: Kernel
+) -> None:
+    addresses = tuple(f"02:6e:66:00:00:{number:02x}" for number in range(4))
+    taps = tuple(Tap(f"t{number}", address) for number, address in enumerate(addresses))
+    host = lab.namespace("dut")
+    guest = made(Machine(taps, vcpus=2, accelerator="tcg"), host=host)
+    guest.start([core()], kernel)
+    table = RouteTable((Route.of("198.18.0.0/16", 0), Route.of("198.19.0.0/16", 1)))
+    functions: tuple[Function, ...] = (
+        L3Fwd(table, addresses=NICS, neighbours=STATIONS),
+        Firewall(RuleSet((Rule("drop", source_ports=(1005, 1010)), Rule("allow")))),
+    )
+    guest.forward(*functions)
+    for pair, function in enumerate(functions):
+        both = [(nic, udp(number)) for number in range(20) for nic in (0, 1)]
+        both.append((1 - pair, udp(0, ttl=1)))
+        judged = [process(function, nic, frame) for nic, frame in both]
+        out = [(one.nic, one.frame) for one in judged if not isinstance(one, Drop)]
+        came = exchanged(host, both, len(out), [f"t{2 * pair + nic}" for nic in (0, 1)])
+        assert sorted(came) == sorted(out)
+        assert [nic.rx_frames for nic in guest.counters(pair)] == [20 + pair, 21 - pair]
+    assert guest.drops(0) == {"malformed or ttl": 1, "no_route": 0, "other": 0}
+    assert guest.drops(1) == {"policy": 2 * 6, "malformed": 0}
+    masks = {name.partition("-")[0]: mask for name, mask in threads(guest) if name.startswith("napi/nic")}
+    assert masks == {"napi/nic0": "1", "napi/nic1": "1", "napi/nic2": "2", "napi/nic3": "2"}
+
+
+def test_frames_come_by_every_queue_of_a_vnic(lab: Lab, made: Made, kernel: Kernel) -> None:
+    """What came by each queue is asked of QEMU, as a guest's kernel tells no counter of a queue."""
+    host = lab.namespace("dut")
+    taps = tuple(Tap(f"t{number}", address, queues=2) for number, address in enumerate(NICS))
+    guest = made(Machine(taps, vcpus=2, accelerator="tcg"), host=host)
+    guest.start([core()], kernel)
+    guest.forward(L2Fwd())
+    frames = [(nic, udp(number)) for number in range(64) for nic in (0, 1)]
+    before = came_by_queue(lab)
+    came = exchanged(host, frames, len(frames))
+    assert sorted(came) == sorted((1 - nic, frame) for nic, frame in frames)
+    moved = [now - then for then, now in zip(before, came_by_queue(lab), strict=True)]
+    assert sum(moved) == len(frames)
+    assert all(moved), moved
+    masks = {mask for name, mask in threads(guest) if name.startswith("napi/nic0-")}
+    assert masks == {"1", "2"}
+
+
+def came_by_queue(lab: Lab) -> list[int]:
+    """Return how many frames QEMU put into each receive queue of both vNICs, modulo 65,536."""
+    (monitor,) = lab.directory.glob("vm-*/qmp.sock")
+    devices = [one["path"] for one in vm_qmp.ask(monitor, "x-query-virtio") if one["name"] == "virtio-net"]
+    assert len(devices) == 2
+    return [
+        int(vm_qmp.ask(monitor, "x-query-virtio-queue-status", {"path": path, "queue": 2 * queue})["used-idx"])
+        for path in devices
+        for queue in (0, 1)
+    ]
+
+
+def threads(guest: VirtualMachine) -> list[tuple[str, str]]:
+    """Return the name of each of a guest's threads, and its mask of processors."""
+    script = 'for one in /proc/[0-9]*; do echo "$(cat $one/comm) $(taskset -p ${one#/proc/})"; done'
+    lines = [line.split() for line in guest.run(["sh"], stdin=script).stdout.splitlines()]
+    return [(words[0], words[-1]) for words in lines if words]
 
 
 def test_qemu_that_dies_is_told_and_leaves_nothing(lab: Lab, made: Made, kernel: Kernel) -> None:
@@ -357,7 +442,7 @@ def test_qemu_that_dies_is_told_and_leaves_nothing(lab: Lab, made: Made, kernel:
     guest.forward(L2Fwd())
     os.kill(guest.processors()[0], signal.SIGKILL)
     with pytest.raises(DeploymentError, match="vm0: QEMU was ended by signal 9"):
-        guest.nic_counters()
+        guest.counters()
     with pytest.raises(DeploymentError, match="vm0: QEMU was ended by signal 9"):
         guest.check()
 
@@ -398,6 +483,27 @@ def test_a_guest_that_is_not_set_up_says_why(
     with pytest.raises(DeploymentError, match="nfv: the guest is not set up: no control channel"):
         guest.start([core()], kernel)
     assert not list(lab.directory.glob("vm-*"))
+
+
+def test_a_guest_boots_by_a_kernel_packed_as_ubuntus(made: Made, kernel: Kernel, tmp_path: Path) -> None:
+    if shutil.which("zstd") is None:
+        pytest.skip("no zstd to pack modules with: apt-get install zstd")
+    folder = tmp_path / kernel.release
+    for name in ("modules.order", "modules.builtin"):
+        folder.mkdir(exist_ok=True)
+        shutil.copy(kernel.modules / name, folder)
+    wanted = vm_modules.in_order(kernel.modules, vm_image.MODULES)
+    for line in (folder / "modules.order").read_text().splitlines():
+        name = Path(line).stem.replace("-", "_")
+        if name in wanted:
+            (folder / line).parent.mkdir(parents=True, exist_ok=True)
+            (folder / line).write_bytes(wanted[name])
+            subprocess.run(["zstd", "-q", "--rm", str(folder / line)], check=True)
+    assert len(list(folder.rglob("*.ko.zst"))) == len(wanted)
+    guest = made(Machine((), memory_mib=256, accelerator="tcg"))
+    guest.start([core()], Kernel(kernel.release, kernel.image, folder))
+    loaded = {line.split()[0] for line in guest.run(["cat", "/proc/modules"]).stdout.splitlines()}
+    assert loaded == set(wanted)
 
 
 def test_what_qemu_refuses_is_told_in_its_words(lab: Lab, kernel: Kernel, tmp_path: Path) -> None:

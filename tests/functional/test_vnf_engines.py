@@ -163,7 +163,7 @@ def test_without_root_the_kernel_does_the_same(bench: Bench, start: Start, funct
 
     check()
     engine.check()
-    assert sum(engine.counters().tx_frames) > 0
+    assert sum(nic.tx_frames for nic in engine.counters().nics) > 0
 
 
 @pytest.mark.parametrize("bench", [True], ids=["rootless"], indirect=True)
@@ -181,10 +181,12 @@ def test_all_large_frames_pass(bench: Bench, start: Start) -> None:
 def test_the_firewall_says_how_many_it_dropped_and_why(bench: Bench, start: Start) -> None:
     engine = start(KernelEngine, Firewall(RULES))
     tcp = (0, packet(0, "198.18.0.1", "198.19.0.1", proto=6))
+    back = (1, packet(1, "198.18.0.1", "198.19.0.1", proto=6))
     broken = (1, packet(1, "198.18.0.1", "198.19.0.1", version=6))
-    agrees(bench, Firewall(RULES), [tcp, tcp, broken])
-    drops = engine.counters().drops
-    assert (drops["policy"], drops["malformed"]) == (2, 1)
+    agrees(bench, Firewall(RULES), [tcp, tcp, back, back, back, broken])
+    told = [(nic.dropped["policy"], nic.dropped["malformed"]) for nic in engine.counters().nics]
+    assert told == [(2, 0), (3, 1)]
+    assert engine.counters().drops == {}
 
 
 def test_xdp_says_how_many_it_dropped_and_why(bench: Bench, start: Start) -> None:
@@ -203,8 +205,11 @@ def test_xdp_says_how_many_it_dropped_and_why(bench: Bench, start: Start) -> Non
         "malformed": 1,
     }
     marks = 5 * 2
-    assert sum(after.rx_frames) - sum(before.rx_frames) == 5 + marks
-    assert sum(after.tx_frames) - sum(before.tx_frames) == 1 + marks
+    passed = [
+        (now.rx_frames - then.rx_frames, now.tx_frames - then.tx_frames)
+        for then, now in zip(before.nics, after.nics, strict=True)
+    ]
+    assert (sum(rx for rx, _ in passed), sum(tx for _, tx in passed)) == (5 + marks, 1 + marks)
 
 
 def test_the_kernels_router_counts_what_it_drops(bench: Bench, start: Start) -> None:

@@ -187,7 +187,7 @@ def test_too_long(deploy, vswitch):
             "test_port": ("failure", ["rules.toml", "70000", "accepted: "]),
             "test_no_file": ("failure", ["nowhere.toml"]),
             "test_engine": ("failure", ["engine='xdp'", "ovs-dpdk", "accepted: numpy, testpmd"]),
-            "test_function": ("failure", ["engine testpmd", "10 rules", "accepted: L2Fwd"]),
+            "test_function": ("failure", ["engine='testpmd'", "10 rules", "accepted: kernel, numpy"]),
             "test_no_such_function": ("failure", ["faults:nothing"]),
             "test_too_long": ("failure", ["65 VNFs", "accepted: 1 to 64"]),
         },

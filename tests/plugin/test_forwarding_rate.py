@@ -15,7 +15,7 @@ SUITE = """
     def test_pair(deploy, vswitch, call):
         paper = Reference("a paper", 440e3)
         traffic = deploy(SocketPair(vswitch, protocol="raw", call=call))
-        found = traffic.forwarding_rate(1 * Mpps, frame_size=64, burst=64, reference=paper)
+        found = traffic.forwarding_rate(1 * Mpps, frame_size=64, burst=64).beside([paper])
         assert found >= 300 * kpps
 """
 SLOW_GENERATOR = "--nfv-sim=capacity=400kpps,generator=600kpps"
@@ -37,7 +37,7 @@ def run(pytester: pytest.Pytester) -> Run:
 def test_a_generator_below_the_load_is_not_invalid(run: Run) -> None:
     result = run(SLOW_GENERATOR)
     result.assert_outcomes(passed=2)
-    result.stdout.fnmatch_lines(["*up to 1 Mpps, >= 300 kpps*400 kpps*33.3 %*PASS*", "*a paper: 440 kpps*"])
+    result.stdout.fnmatch_lines(["*up to 1 Mpps, >= 300 kpps*400 kpps*33.3 %*PASS*", "*440 kpps (a paper)*"])
 
 
 def test_a_floor_that_is_missed_names_both_sides(run: Run) -> None:

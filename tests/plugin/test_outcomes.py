@@ -154,6 +154,26 @@ def test_the_plan_touches_nothing(run: Run, pytester: pytest.Pytester) -> None:
     assert not (pytester.path / "out").exists()
 
 
+def test_what_a_planned_test_makes_of_planned_figures_does_not_matter(run: Run) -> None:
+    suite = """
+        import pytest
+        from pytest_nfv import P2P
+
+        def test_wrong(deploy, vswitch):
+            assert not deploy(P2P(vswitch)).sustains("1Mpps", frame_size=64)
+
+        def test_not_to_be_judged(deploy, vswitch):
+            deploy(P2P(vswitch)).sustains("1Mpps", frame_size=64)
+            pytest.skip("nothing was lost")
+
+        def test_not_here(deploy, vswitch):
+            pytest.skip("not on this machine")
+    """
+    text = run(suite, "--nfv-plan", "-rs").stdout.str()
+    assert "1 skipped, 2 planned" in text
+    assert "not on this machine" in text
+
+
 def test_markers_set_goals_and_thresholds(run: Run) -> None:
     suite = """
         import pytest

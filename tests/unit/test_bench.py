@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,11 +13,15 @@ import pytest
 from pytest_nfv.deployment import bench as module
 from pytest_nfv.deployment.bench import Bench
 from pytest_nfv.deployment.plan import Placement
+from pytest_nfv.deployment.rig_plan import HostCores
 from pytest_nfv.errors import CapabilityMissing, DeploymentError
+from pytest_nfv.hosts.hold import Lockable
 from pytest_nfv.hosts.run_id import new_run_id
 from pytest_nfv.model.chain import PVP, Chain
+from pytest_nfv.model.machine import Rig
 from pytest_nfv.model.nf import L2Fwd
 from pytest_nfv.model.testbed import built_in
+from pytest_nfv.model.testbed_file import load
 from pytest_nfv.model.topology import Topology
 from pytest_nfv.model.trial import TrialResult, TrialSpec
 from pytest_nfv.model.vnf import VNF
@@ -67,9 +72,14 @@ class System:
 
 
 class NoLab:
-    def __init__(self, *_: object) -> None: ...
+    made: list[NoLab]
 
-    def close(self) -> None: ...
+    def __init__(self, *_: object) -> None:
+        self.closed = False
+        self.made.append(self)
+
+    def close(self) -> None:
+        self.closed = True
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +88,7 @@ def stand(monkeypatch: pytest.MonkeyPatch) -> type[Stand]:
     monkeypatch.setattr(module, "Deployment", kind)
     monkeypatch.setattr(module, "DeployedSystem", System)
     monkeypatch.setattr(module, "Lab", NoLab)
+    monkeypatch.setattr(NoLab, "made", [], raising=False)
     monkeypatch.setattr(module, "reap", lambda: None)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
     monkeypatch.setattr(os, "sched_setaffinity", lambda *_: None)
@@ -86,7 +97,7 @@ def stand(monkeypatch: pytest.MonkeyPatch) -> type[Stand]:
 
 @pytest.fixture
 def bench() -> Iterator[Bench]:
-    one = Bench(built_in()["local"], new_run_id(), Watch())
+    one = Bench(built_in()["local"], new_run_id(), Watch(), lambda _: None)
     yield one
     one.close()
 
@@ -156,7 +167,7 @@ def test_what_cannot_be_placed_touches_nothing(bench: Bench, stand: type[Stand])
 
 def test_with_oversubscription_it_is_placed(stand: type[Stand]) -> None:
     watch = Watch()
-    one = Bench(replace(built_in()["local"], oversubscribe=True), new_run_id(), watch)
+    one = Bench(replace(built_in()["local"], oversubscribe=True), new_run_id(), watch, lambda _: None)
     topology = Chain("linux-bridge", [ONE] * 5, placement="spread")
     system: Any = one.system(topology)
     assert system.deployment.placement.notes[0].startswith("oversubscribed: ")
@@ -164,3 +175,94 @@ def test_with_oversubscription_it_is_placed(stand: type[Stand]) -> None:
     one.close()
     one.close()
     assert stand.closed == [topology]
+
+
+def test_a_host_that_is_not_to_be_had_breaks_the_testbed_and_leaves_no_lab(stand: type[Stand]) -> None:
+    asked: list[str] = []
+
+    def held(hosts: Mapping[str, Lockable]) -> None:
+        asked.extend(hosts)
+        raise DeploymentError("host local is held by alice@ci3")
+
+    one = Bench(built_in()["local"], new_run_id(), Watch(), held)
+    with pytest.raises(DeploymentError, match=r"^host local is held by alice@ci3"):
+        one.system(GOOD)
+    with pytest.raises(DeploymentError, match=r"^testbed local broke earlier: host local is held by alice@ci3"):
+        one.system(OTHER)
+    one.close()
+    assert asked == ["local"]
+    assert stand.tried == []
+    assert [lab.closed for lab in NoLab.made] == [True]
+
+
+def test_what_dead_runs_left_is_removed_once_the_host_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(module, "reap", lambda: done.append("reaped"))
+    one = Bench(built_in()["local"], new_run_id(), Watch(), lambda _: done.append("held"))
+    one.system(GOOD)
+    one.system(OTHER)
+    one.close()
+    assert done == ["held", "reaped"]
+
+
+RIG = """
+[host.dut1]
+ssh = "dut1"
+ports = { p0 = { interface = "eth1" }, p1 = { interface = "eth2" } }
+[host.gen1]
+ssh = "gen1"
+ports = { p0 = { interface = "eth1" }, p1 = { interface = "eth2" } }
+[[link]]
+ends = ["gen1.p0", "dut1.p0"]
+speed = "10GbE"
+[[link]]
+ends = ["gen1.p1", "dut1.p1"]
+speed = "10GbE"
+[testbed.lab]
+kind = "lab"
+device = "dut1"
+generator = "gen1"
+"""
+
+
+class NoRig:
+    """In the place of the hosts of a rig."""
+
+    def __init__(self, rig: Rig, ssh_config: Path | None) -> None:
+        self.rig = rig
+
+    def hosts(self) -> Mapping[str, object]:
+        return self.rig.machines
+
+    def lab(self, name: str) -> str:
+        return f"lab on {name}"
+
+    def cores(self) -> Mapping[str, HostCores]:
+        return {name: HostCores(tuple(range(8)), dict.fromkeys(range(8), 0)) for name in self.rig.machines}
+
+    def is_here(self, name: str) -> bool:
+        return False
+
+    def close(self) -> None: ...
+
+
+def test_every_host_of_a_rig_is_held_once_before_the_first_deployment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stand: type[Stand]
+) -> None:
+    (tmp_path / "lab.toml").write_text(RIG)
+    testbed = load(tmp_path / "lab.toml")["lab"]
+    monkeypatch.setattr(module, "RigLabs", NoRig)
+    held: list[tuple[dict[str, object], int]] = []
+
+    def places(rig: object, placement: Placement) -> dict[str, object]:
+        assert held, "what may be set is set on hosts that are held"
+        return {}
+
+    monkeypatch.setattr(module.rig_care, "places", places)
+    monkeypatch.setattr(module.rig_care, "clocks", places)
+    one = Bench(testbed, new_run_id(), Watch(), lambda hosts: held.append((dict(hosts), len(stand.tried))))
+    one.system(GOOD)
+    one.system(OTHER)
+    one.close()
+    assert held == [({"dut1": "lab on dut1", "gen1": "lab on gen1"}, 0)]
+    assert stand.tried == [GOOD, OTHER]

@@ -134,6 +134,12 @@ def test_counters_words_and_their_cause(reason: str, cause: str) -> None:
     assert found.cause == cause
 
 
+def test_a_queue_before_a_slow_link_is_the_links_doing_not_of_whoever_is_behind_it() -> None:
+    found = bottleneck([trial({"s2 tx (to vnf0)": (90, {"backlog full": 4, "link queue full": 86})})])
+    assert found is not None
+    assert (found.component, found.cause, found.short_of_time) == ("switch", "slow link", False)
+
+
 def use(
     name: str, cpu_s: float, delay_s: float = 0.0, worked_s: float | None = None, role: str = "device"
 ) -> ThreadUse:
@@ -146,6 +152,8 @@ def use(
         ((use("vnf0 napi", 0.3),), 0.3),
         ((use("vnf0 napi", 0.3, 0.65),), 0.95),  # a wait for its core is time that it lacked
         ((use("vnf0 python", 1.0, worked_s=0.25),), 0.25),  # it polls: idle turns are not work
+        ((use("vnf0 python", 0.4, worked_s=0.3),), 0.3),  # it sleeps where it has none: that is no work either
+        ((use("vnf0 python", 0.5, 0.5, worked_s=0.1),), 0.2),  # it waited with frames for a part of its waits only
         ((use("vnf0 napi", 0.3), use("vnf0 napi2", 0.7)), 0.7),  # the busiest counts, not the sum
         ((use("s0 napi", 0.9), use("vnf1 napi", 0.9)), None),  # others' threads
         ((use("vnf0 kworker", 0.9, role="other"),), None),
@@ -165,7 +173,7 @@ def test_how_busy_the_component_was(threads: tuple[ThreadUse, ...], busy: float 
 
 def test_time_after_the_last_frame_is_no_time_to_work_in() -> None:
     """Accounts go on until counters are at rest: twice as long here as frames were offered."""
-    for thread in (use("vnf0 napi", 0.6, 0.3), use("vnf0 python", 1.6, worked_s=0.72)):
+    for thread in (use("vnf0 napi", 0.6, 0.3), use("vnf0 python", 1.6, 0.4, worked_s=0.72)):
         one = trial(full("s2 tx (to vnf0)"), threads=(thread,))
         longer = replace(one, cores=(replace(one.cores[0], wall_s=2.0),))
         found = bottleneck([longer])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_nfv.deployment.cores import CAPABILITY, sockets_of, spread
+from pytest_nfv.deployment.cores import CAPABILITY, of_pair, sockets_of, spread
 from pytest_nfv.deployment.plan import place
 from pytest_nfv.errors import CapabilityMissing
 from pytest_nfv.model.chain import PLACEMENTS, PVP, Chain, Colocated
@@ -116,6 +116,31 @@ def test_a_vnf_wants_a_core_a_pair_of_vnics_or_vcpu(vnf: VNF, wants: int) -> Non
         spread(PVP("linux-bridge", vnf, placement="spread"), range(wants), sockets(8, 8), oversubscribe=False)
 
 
+def test_pairs_of_vnics_have_cores_of_their_own_where_there_are_enough() -> None:
+    vnf = VNF(L3Fwd(10), vnics=4)
+    spent = spread(PVP("linux-bridge", vnf), (0, 1, 2), sockets(3, 3), oversubscribe=False)
+    assert (spent.switch, spent.vnfs, spent.notes) == ((0,), ((1, 2),), ())
+    assert [of_pair(vnf, spent.vnfs[0], pair) for pair in (0, 1)] == [(1,), (2,)]
+
+
+@pytest.mark.parametrize("device", [(0, 1), (1,)])
+def test_pairs_that_share_a_core_share_it_with_each_other_too(device: tuple[int, ...]) -> None:
+    """Both poll there: unless they are told to give way, one has the core while the other's ring runs over."""
+    vnf = VNF(L3Fwd(10), vnics=4)
+    spent = spread(PVP("linux-bridge", vnf), device, {0: 0, 1: 0}, oversubscribe=False)
+    assert spent.shared
+    (note,) = spent.notes
+    assert note.endswith("vnf0.0, vnf0.1")
+    assert [of_pair(vnf, spent.vnfs[0], pair) for pair in (0, 1)] == [(1,), (1,)]
+
+
+def test_virtual_processors_have_all_of_their_guests_cores() -> None:
+    vnf = VNF(L2Fwd(), host="vm", vcpus=3)
+    assert of_pair(vnf, (4, 5, 4), 0) == (4, 5)
+    spent = spread(PVP("linux-bridge", vnf), (0, 1), {0: 0, 1: 0}, oversubscribe=False)
+    assert spent.notes == ("core 1 is shared by vnf0 vCPU 0, vnf0 vCPU 1, vnf0 vCPU 2",)
+
+
 @given(
     st.integers(1, 10),
     st.lists(st.integers(1, 4), min_size=1, max_size=5),
@@ -133,9 +158,9 @@ def test_every_vnf_has_cores_and_what_is_shared_is_said(
     device, places = range(cores), sockets(cores, per_socket)
     spent = spread(topology, device, places, oversubscribe=True)
     assert len(spent.vnfs) == len(vnfs) * lanes
-    assert all(
-        len(set(one)) == len(one) and one and set(one) <= set(device) for one in (spent.switch, *spent.vnfs)
-    )
+    assert len(set(spent.switch)) == len(spent.switch) > 0
+    assert [len(one) for one in spent.vnfs] == [vnf.vnics // 2 for vnf in vnfs] * lanes
+    assert all(set(one) <= set(device) for one in (spent.switch, *spent.vnfs))
     assert spent.shared is any("is shared by" in note for note in spent.notes)
     try:
         alone = spread(topology, device, places, oversubscribe=False)

@@ -17,7 +17,7 @@ from pytest_nfv.model import topology_json
 from pytest_nfv.model.chain import PVP, Chain, Colocated
 from pytest_nfv.model.nf import Firewall, L2Fwd, L3Fwd, Own, Signature
 from pytest_nfv.model.topology import P2P, SocketPair, Topology, VSwitch
-from pytest_nfv.model.trial import CoreUse, ThreadUse
+from pytest_nfv.model.trial import CoreUse, GuestUse, ThreadUse
 from pytest_nfv.model.vnf import VNF
 from pytest_nfv.vnfs.protocol import VnicCounters
 from pytest_nfv.vswitches.protocol import PortCounters
@@ -84,7 +84,16 @@ CORES = st.builds(CoreUse, st.just("device"), st.integers(0, 99), SECONDS, SECON
 THREADS = st.builds(ThreadUse, st.just("device"), st.text(), SECONDS, SECONDS, st.none() | SECONDS)
 
 
-@given(COUNTERS, COUNTERS, st.lists(CORES, max_size=2).map(tuple), st.lists(THREADS, max_size=3).map(tuple))
-def test_what_a_trial_cost(before: object, after: object, cores: object, threads: object) -> None:
-    spent = Spent(before, after, cores, threads)  # type: ignore[arg-type]  # hypothesis' tuples are of no type
+GUESTS = st.builds(GuestUse, st.text(), SECONDS, SECONDS, SECONDS, SECONDS, SECONDS)
+
+
+@given(
+    COUNTERS,
+    COUNTERS,
+    st.lists(CORES, max_size=2).map(tuple),
+    st.lists(THREADS, max_size=3).map(tuple),
+    st.lists(GUESTS, max_size=2).map(tuple),
+)
+def test_what_a_trial_cost(before: object, after: object, cores: object, threads: object, guests: object) -> None:
+    spent = Spent(before, after, cores, threads, guests)  # type: ignore[arg-type]  # hypothesis' tuples are of no type
     assert spent_of(json.loads(json.dumps(spent_json(spent)))) == spent

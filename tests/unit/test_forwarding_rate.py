@@ -102,13 +102,13 @@ def test_traffic_offers_all_it_can_and_says_what_was_offered() -> None:
     measured: list[Result] = []
     reference = Reference("a paper", 3e5)
     traffic = simulated("capacity=400kpps,generator=600kpps", measured=measured)
-    found = traffic.forwarding_rate(1 * Mpps, frame_size=64, burst=64, reference=reference)
+    found = traffic.forwarding_rate(1 * Mpps, frame_size=64, burst=64).beside([reference])
     assert measured == [found]
     assert found.rate.pps == pytest.approx(4e5)
     assert found.offered.pps == 1e6
     assert found.offered_pps == pytest.approx(6e5)
     assert found.loss_ratio == pytest.approx(1 / 3, rel=1e-3)
-    assert found.reference is reference
+    assert found.references == [reference]
     assert len(found.trials) == 5
     assert found > 399 * kpps
     assert found < 401 * kpps

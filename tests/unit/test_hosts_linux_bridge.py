@@ -118,10 +118,11 @@ def test_counters_count_each_frame_once(lab: FakeLab, switch: LinuxBridge) -> No
     switch.start(2, 1500, [0])
     lab.interfaces["gen"]["g0"] = link(tx_packets=90, tx_dropped=10)
     lab.interfaces["dut"]["s0-run01"] = link("br0", rx_packets=90, rx_dropped=2)
-    lab.interfaces["dut"]["s1-run01"] = link("br0", tx_packets=85, tx_dropped=3)
+    lab.interfaces["dut"]["s1-run01"] = link("br0", tx_packets=85, tx_dropped=3, queue_dropped=7)
+    into = ({"veth ring full": 10, "dropped on receipt": 2}, {"veth ring full": 0, "dropped on receipt": 0})
     assert switch.counters() == (
-        PortCounters(0, "s0", 88, 0, {"veth ring full": 10, "dropped on receipt": 2}, {"backlog full": 0}),
-        PortCounters(1, "s1", 0, 85, {"veth ring full": 0, "dropped on receipt": 0}, {"backlog full": 3}),
+        PortCounters(0, "s0", 88, 0, into[0], {"backlog full": 0, "link queue full": 0}),
+        PortCounters(1, "s1", 0, 85, into[1], {"backlog full": 3, "link queue full": 7}),
     )
 
 

@@ -124,12 +124,12 @@ class Kernel:
 
 
 def test_threads_take_short_turns_and_a_refusal_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
-    kernel = Kernel({8: errno.EPERM, 9: errno.ESRCH})
+    kernel = Kernel({8: errno.EPERM, 9: errno.ESRCH, 10: errno.EPERM})
     monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: kernel)
     monkeypatch.setattr(ctypes, "get_errno", lambda: kernel.errno)
-    notes = polling.take_turns({7: "napi/s0", 8: "vnf0 lcore", 9: "ended"})
-    assert notes == ("vnf0 lcore takes turns of the kernel's own length (Operation not permitted)",)
-    assert list(kernel.asked) == [7, 8, 9]
+    notes = polling.take_turns({7: "napi/s0", 8: "vnf0 lcore", 9: "ended", 10: "vnf1 python"})
+    assert notes == ("turns of the kernel's own length: vnf0 lcore, vnf1 python (Operation not permitted)",)
+    assert list(kernel.asked) == [7, 8, 9, 10]
     size, policy, flags, nice, priority, runtime_ns, *_ = struct.unpack("=IIQiIQQQ", kernel.asked[7])
     assert (size, policy, flags, nice, priority, runtime_ns) == (48, os.SCHED_OTHER, 0, polling.NICE, 0, 100_000)
 

@@ -14,6 +14,7 @@ import pytest
 from pytest_nfv.errors import ConfigurationError, DeploymentError
 from pytest_nfv.hosts import userns
 from pytest_nfv.hosts.agent import Agent
+from pytest_nfv.hosts.host_lock import HostLock
 from pytest_nfv.hosts.lab import VethEnd
 from pytest_nfv.hosts.lines import JsonLines, LinesBroken
 from pytest_nfv.hosts.local import LocalProcess, piped
@@ -114,7 +115,7 @@ def test_inbox_ends_when_nobody_is_left_to_ask(how: str) -> None:
 
 
 def test_agent_answers_what_goes_wrong() -> None:
-    agent = Agent("run01", rootless=True, directory=Path("/nonexistent/run01"))
+    agent = Agent("run01", rootless=True, directory=Path("/nonexistent/run01"), lock=HostLock())
     assert agent.answer({"op": "links", "role": "gen"}) == {
         "error": "this run has no namespace 'gen'; it has: none"
     }

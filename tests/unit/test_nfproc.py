@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network
 
@@ -29,13 +30,13 @@ Frames = Sequence[bytes]
 class Bench:
     """A function between two wires, whose far ends are here."""
 
-    def __init__(self, function: Function, slots: int = 4096) -> None:
+    def __init__(self, function: Function, slots: int = 4096, *, share: bool = False) -> None:
         pairs = [LoopbackPort.pair(slots) for _ in range(2)]
         self.ends, nics = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
         for port in (*self.ends, *nics):
             port.expect(LONGEST)
             port.arrange(LONGEST)
-        self.loop = Loop(nics, work_of(function), LONGEST)
+        self.loop = Loop(nics, work_of(function), LONGEST, share=share)
 
     def put(self, nic: int, frames: Frames) -> None:
         rows = np.full((len(frames), LONGEST), 0xEE, np.uint8)
@@ -71,6 +72,31 @@ def check_agrees(function: Function, nic: int, frames: Frames) -> None:
     assert bench.counted(nic) == {reason: dropped.count(reason) for reason in dropped}
     assert bench.counted(1 - nic) == {}
     assert bench.loop.counts[nic].received == len(frames)
+
+
+def test_where_it_shares_its_core_its_time_is_the_processors() -> None:
+    """Neither its sleep nor what others had the core for is time that it had: `busy` is a part of what it used."""
+    bench = Bench(L2Fwd(), share=True)
+    ticks = iter((True, True, False))
+
+    def tick() -> bool:
+        bench.put(0, [bytes(64)])
+        return next(ticks)
+
+    used_ns = time.thread_time_ns()
+    bench.loop.run(tick)
+    used_ns = time.thread_time_ns() - used_ns
+    told = bench.loop.told()
+    assert len(bench.take(1)) == 2
+    assert 0 < told["busy_ns"] < told["ran_ns"]
+    assert told["ran_ns"] <= used_ns + 5_000_000  # it began as the bench was made
+
+
+def test_with_a_core_to_itself_its_time_is_all_time() -> None:
+    bench = Bench(L2Fwd())
+    until = time.monotonic() + 0.1
+    bench.loop.run(lambda: time.monotonic() < until)
+    assert bench.loop.told()["ran_ns"] >= 100_000_000
 
 
 BATCHES = st.lists(FRAMES, min_size=1, max_size=12)

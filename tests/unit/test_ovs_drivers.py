@@ -19,7 +19,7 @@ from pytest_nfv.hosts.protocol import Completed
 from pytest_nfv.vswitches import ovs_daemons, ovs_programs
 from pytest_nfv.vswitches.ovs import Ovs
 from pytest_nfv.vswitches.ovs_dpdk import OvsDpdk
-from pytest_nfv.vswitches.protocol import PollCycles
+from pytest_nfv.vswitches.protocol import PollCycles, Vnic, Wiring
 from pytest_nfv.vswitches.table import driver
 from tests.unit.test_ovs_counters import DUMP_PORTS, FDB, FLOWS, PMD_STATS, SOCKETS
 
@@ -202,6 +202,24 @@ def test_with_one_core_nothing_is_placed(lab: FakeLab, affinity: str) -> None:
     assert "pmd-rxq-affinity" not in lab.host.configured()
 
 
+def vnics(*queues: int) -> Wiring:
+    """VNFs between generator ports 0 and 1, each vNIC of a pair with so many queues."""
+    made = tuple(
+        Vnic(f"vnf{n // 2}", n % 2, cast(Any, None), f"02:6e:10:00:00:{n:02x}", count)
+        for n, count in enumerate(queues)
+    )
+    return Wiring(made, ((0, 2), (3, 1)))
+
+
+def test_a_vnfs_queues_have_memory_cores_and_frames(lab: FakeLab) -> None:
+    specs = dpdk(lab).start(2, 1500, [0, 2, 3], vnics(4, 4))
+    said = lab.host.configured()
+    assert [spec.parameters["queues"] for spec in specs] == ["1", "1", "4", "4"]
+    assert re.findall(r'pmd-rxq-affinity="([^"]*)"', said) == ["0:0", "0:2", "0:3,1:0,2:2,3:3", "0:0,1:2,2:3,3:0"]
+    assert said.count("other_config:tx-steering=hash") == 2
+    assert f'dpdk-socket-limit="{64 + 2 * 61 + 2 * 97}"' in said  # the rest, two ports of a queue, two of four
+
+
 def test_without_huge_pages_dpdk_takes_plain_memory_and_says_so(lab: FakeLab) -> None:
     lab.huge_mib = 0
     switch = dpdk(lab)
@@ -352,7 +370,7 @@ def test_frames_dropped_at_a_socket_are_no_frames_taken_in(lab: FakeLab) -> None
     lab.states["gen"] = {"g0": link(tx_dropped=10), "g1": link()}
     lab.states["dut"] = {
         "s0-run01": link(rx_packets=90, rx_dropped=2),
-        "s1-run01": link(tx_packets=80, tx_dropped=3),
+        "s1-run01": link(tx_packets=80, tx_dropped=3, queue_dropped=7),
     }
     lab.host.answers["--packet"] = ""
     sockets = SOCKETS.replace("lleu137", "run01").replace("d5548", "d5").replace("d5615", "d0")
@@ -360,7 +378,7 @@ def test_frames_dropped_at_a_socket_are_no_frames_taken_in(lab: FakeLab) -> None
     first, second = switch.counters()
     assert first.rx_frames == 83
     assert first.rx_drops == {"veth ring full": 10, "dropped on receipt": 2, "socket buffer full": 5}
-    assert (second.tx_frames, second.tx_drops) == (80, {"backlog full": 3})
+    assert (second.tx_frames, second.tx_drops) == (80, {"backlog full": 3, "link queue full": 7})
     del lab.states["dut"]["s1-run01"]
     with pytest.raises(DeploymentError, match="ovs: interface s1-run01 is gone"):
         switch.counters()

@@ -158,7 +158,6 @@ def test_another_version_of_the_package(tmp_path: Path, monkeypatch: pytest.Monk
         (('"ens1f0"', '"ens9"'), ("dut1.p0", "port"), "no port ens9 there"),
         (('"ens1f0"', '"eno1"'), ("dut1.p0", "port"), "eno1 is in use: 192.0.2.10/24, default route"),
         (('"ens1f0"', '"ens1f0v0"'), ("gen1.p0 - dut1.p0", "cable"), "no link, although both ends are set up"),
-        (("81:00.1", "81:00.2"), ("dut1.p1", "port"), "0000:81:00.2 has no interface (vfio-pci)"),
         (
             ('speed = "10GbE"', 'speed = "25GbE"'),
             ("dut1.p0", "port"),
@@ -181,6 +180,7 @@ def test_what_is_not_as_the_file_says(
 @pytest.mark.parametrize(
     ("change", "subject", "said"),
     [
+        (("81:00.1", "81:00.2"), ("dut1.p1", "port"), "0000:81:00.2 is DPDK's (vfio-pci)"),
         (("[1, 2]", "[1, 17]"), ("dut1", "SMT"), "cores 1 and 17 are threads of one physical core"),
         (("{ 1 = [10] }", "{ 0 = [3] }"), ("gen1", "NUMA"), "generator cores on node 0, ports on 1"),
         (("{ 1 = [10] }", "[3, 10]"), ("gen1", "NUMA"), "generator cores on node 0, ports on 1"),
@@ -193,6 +193,14 @@ def test_what_a_run_can_do_without(
     crossed(monkeypatch, "")
     row = rows_of(tmp_path, LAB.replace(*change, 1))[subject]
     assert (row.state, row.said.startswith(said)) == ("note", True)
+
+
+def test_a_port_that_is_in_another_namespace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    crossed(monkeypatch, "")
+    dut = server(**{f"{PCI}/0000:81:00.2/uevent": "DRIVER=i40e\n"})
+    rows = rows_of(tmp_path, LAB.replace("81:00.1", "81:00.2", 1), hosts={"dut1": dut, "gen1": server()})
+    assert rows["dut1.p1", "port"].said == "0000:81:00.2 (i40e) has no interface that is seen"
+    assert rows["dut1.p1", "port"].state == "missing"
 
 
 def test_a_port_that_is_not_set_up_is_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

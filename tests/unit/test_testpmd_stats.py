@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_nfv.dpdk.stats import PortStats, addresses, busy_cycles, port_stats
+from pytest_nfv.dpdk.stats import PortStats, addresses, busy_cycles, port_stats, worker_cycles
 from pytest_nfv.errors import DeploymentError
 
 GREETING = """
@@ -81,6 +81,14 @@ def test_busy_cycles_and_the_clocks_rate(mode: str) -> None:
 
 def test_no_cycles_before_the_first_frame() -> None:
     assert busy_cycles(FORWARD.partition("  CPU cycles")[0]) is None
+
+
+def test_cycles_of_the_forwarding_thread() -> None:
+    threads = {5: "dpdk-testpmd", 6: "eal-intr-thread", 7: "rte-worker-1"}
+    assert worker_cycles(FORWARD, threads, 2.0) == {7: (18293027, 5_200_000_000)}
+    assert worker_cycles(FORWARD.replace("total cycles", "busy cycles"), {8: "dpdk-worker1"}, 1.0).keys() == {8}
+    assert worker_cycles(FORWARD.partition("  CPU cycles")[0], threads, 2.0) == {}
+    assert worker_cycles(FORWARD, threads | {8: "rte-worker-2"}, 2.0) == {}
 
 
 def test_addresses_of_the_ports() -> None:

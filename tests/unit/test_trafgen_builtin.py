@@ -161,8 +161,16 @@ def test_errors_keep_their_branch_and_the_process_goes_on(generator: Builtin) ->
     assert_all_came_back(generator.offer(good))
 
 
+def test_it_takes_its_share_of_the_core_before_it_imports_anything_large() -> None:
+    said = "import sys, pytest_nfv.trafgen.__main__; print('numpy' in sys.modules)"
+    assert (
+        subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True).stdout
+        == "False\n"
+    )
+
+
 LACKING = """
-import pytest_nfv.trafgen.__main__ as process
+import pytest_nfv.trafgen.service as process
 from pytest_nfv.errors import CapabilityMissing
 
 def open_ports(specs):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +15,7 @@ import pytest
 from pytest_nfv.errors import CapabilityMissing, CommandError
 from pytest_nfv.hosts.local import LocalHost
 from pytest_nfv.hosts.protocol import Completed, Process
-from pytest_nfv.vnfs import vm_image, vm_kernel, vm_modules, vm_tools
+from pytest_nfv.vnfs import vm_image, vm_kernel, vm_modules, vm_needs, vm_tools
 from pytest_nfv.vnfs.vm_kernel import Kernel
 
 DEPENDS = {"virtio_net": "net_failover,virtio", "net-failover": "failover", "failover": "", "virtio_net2": ""}
@@ -91,12 +94,57 @@ def test_packed_modules_are_unpacked(tmp_path: Path, suffix: str, pack: Callable
         vm_modules.in_order(folder, ["failover"])
 
 
+@pytest.fixture
+def packed(tmp_path: Path) -> tuple[Path, bytes]:
+    """A kernel's folder whose module `failover` is packed as Ubuntu packs it, and its octets."""
+    if shutil.which("zstd") is None:
+        pytest.skip("no zstd to pack a module with: apt-get install zstd")
+    folder = made(tmp_path).modules
+    plain = folder / "kernel/failover.ko"
+    octets = plain.read_bytes()
+    subprocess.run(["zstd", "-q", "-19", "--rm", str(plain)], check=True)
+    return folder, octets
+
+
+def test_modules_packed_with_zstd_are_unpacked(packed: tuple[Path, bytes]) -> None:
+    folder, octets = packed
+    assert not (folder / "kernel/failover.ko").exists()
+    assert list(vm_modules.in_order(folder, ["virtio-net"])) == ["failover", "net_failover", "virtio_net"]
+    assert vm_modules.in_order(folder, ["failover"]) == {"failover": octets}
+    (folder / "kernel/failover.ko.zst").write_bytes(b"broken")
+    with pytest.raises(CapabilityMissing, match="no module failover that can be read"):
+        vm_modules.in_order(folder, ["failover"])
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="Python unpacks by itself")
+def test_without_zstd_it_is_said_how_to_get_it(
+    packed: tuple[Path, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    with pytest.raises(CapabilityMissing, match="packed with zstd, which is not installed: apt-get install zstd"):
+        vm_modules.in_order(packed[0], ["failover"])
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(vm_needs, "MODULES", ("failover",))
+    monkeypatch.setattr(vm_needs, "roots", lambda: [tmp_path])
+    with pytest.raises(CapabilityMissing, match=r"could not be fetched .*apt-get install zstd"):
+        vm_needs.guest_kernel(ScriptedHost({}))
+
+
+def test_a_module_that_newer_kernels_have_in_another_is_found_there(tmp_path: Path) -> None:
+    folder = made(tmp_path, modules={"nf_tables": "", "nft_meta_bridge": "nf_tables"}).modules
+    with pytest.raises(CapabilityMissing, match="no module nft_objref"):
+        vm_modules.in_order(folder, ["nf_tables", "nft_objref"])
+    with (folder / "kernel/nf_tables.ko").open("ab") as module:
+        module.write(b"\0nft_objref_type\0")
+    assert list(vm_modules.in_order(folder, ["nft_objref", "nft_meta_bridge"])) == ["nf_tables", "nft_meta_bridge"]
+
+
 def test_a_module_that_is_not_there_is_named_with_the_kernel(tmp_path: Path) -> None:
     folder = made(tmp_path).modules
     with pytest.raises(CapabilityMissing, match=r"vm: the guest kernel 6\.1\.0-1-cloud-amd64 .*no module bridge"):
         vm_modules.in_order(folder, ["bridge"])
-    (folder / "kernel/failover.ko").rename(folder / "kernel/failover.ko.zst")
-    with pytest.raises(CapabilityMissing, match=r"no failover\.ko, nor packed by xz or gzip"):
+    (folder / "kernel/failover.ko").rename(folder / "kernel/failover.ko.bz2")
+    with pytest.raises(CapabilityMissing, match=r"no failover\.ko, nor packed by \.xz, \.gz, \.zst"):
         vm_modules.in_order(folder, ["failover"])
     with pytest.raises(CapabilityMissing, match=r"no modules\.builtin"):
         vm_modules.in_order(tmp_path, ["failover"])

@@ -35,6 +35,9 @@ def values(words: list[str], option: str) -> list[str]:
         (lambda: Machine((), memory_mib=32), "memory_mib 32: accepted: 64 to"),
         (lambda: Machine((), mtu=20), "mtu 20: accepted: 68 to 9600"),
         (lambda: Machine((), accelerator="xen"), "accelerator 'xen': accepted: auto, kvm, tcg"),  # type: ignore[arg-type]  # on purpose
+        (lambda: Machine((), engine="xdp"), "engine 'xdp': accepted: kernel, testpmd"),  # type: ignore[arg-type]  # on purpose
+        (lambda: Machine((), engine="testpmd", memory_mib=256), "memory_mib 256 with testpmd: accepted: from 512"),
+        (lambda: Machine((Tap("t0", A, 2),), engine="testpmd"), "with several queues and testpmd: accepted: one"),
         (lambda: Machine((Tap("t0", A), Tap("t1", A))), f"vNIC address {A} is there twice"),
         (lambda: Machine(tuple(Tap(f"t{n}", f"02:00:00:00:00:{n:02x}") for n in range(17))), "17 vNICs"),
     ],

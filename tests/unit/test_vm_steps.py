@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 
 import pytest
 
@@ -12,7 +14,8 @@ from pytest_nfv.model.routes import Route, RouteTable
 from pytest_nfv.model.rules import Rule, RuleSet
 from pytest_nfv.vnfs.kernel_rules import COUNTERS, firewall
 from pytest_nfv.vnfs.vm_drops import asked, drops
-from pytest_nfv.vnfs.vm_steps import not_ready, steps
+from pytest_nfv.vnfs.vm_napi import listed, pinned
+from pytest_nfv.vnfs.vm_steps import not_ready, parted, space, steps
 
 HOP = "02:00:00:00:00:09"
 
@@ -109,3 +112,60 @@ def test_a_vnic_is_waited_for_until_its_bridge_forwards() -> None:
     for nonsense in ("", "[]", "[1]", '[{"ifname": "nic0"}]'):
         with pytest.raises(DeploymentError, match="links cannot be read"):
             not_ready(nonsense)
+
+
+def test_each_pair_of_vnics_has_a_namespace_and_two_vnics_in_it() -> None:
+    assert parted(2).splitlines() == [
+        "netns add pair0",
+        "link set nic0 netns pair0 name nic0",
+        "link set nic1 netns pair0 name nic1",
+        "netns add pair1",
+        "link set nic2 netns pair1 name nic0",
+        "link set nic3 netns pair1 name nic1",
+    ]
+    assert space(1) == ("ip", "netns", "exec", "pair1")
+
+
+def said(*queues: int) -> str:
+    """Return the threads of vNICs with so many queues each, as a guest says them: the last comes first."""
+    lines = []
+    for nic, number in enumerate(queues):
+        for queue in range(number):
+            process = 100 * (nic + 1) + 2 * queue
+            lines.append(f"napi/nic{nic}-{9999 + process + queue} /proc/{process}/comm")
+            lines.append(f"napi/nic{nic}-0 /proc/{process + 1}/comm")
+    return "".join(f"{line}\n" for line in reversed(lines))
+
+
+@pytest.mark.parametrize(
+    ("queues", "vcpus", "masks"),
+    [
+        ((1, 1, 1, 1, 1, 1), 2, {100: 1, 200: 1, 300: 2, 400: 2, 500: 1, 600: 1}),  # pairs take turns
+        ((2, 2), 2, {100: 1, 102: 2, 200: 1, 202: 2}),  # queues do
+        ((2, 2, 2, 2), 4, {100: 1, 102: 2, 200: 1, 202: 2, 300: 4, 302: 8, 400: 4, 402: 8}),
+        ((2, 2, 2, 2), 2, {100: 1, 102: 2, 200: 1, 202: 2, 300: 1, 302: 2, 400: 1, 402: 2}),
+    ],
+)
+def test_pairs_and_queues_take_virtual_processors_round_robin(
+    queues: tuple[int, ...], vcpus: int, masks: dict[int, int]
+) -> None:
+    found = re.findall(r"taskset -p (\w+) (\d+) ", pinned(said(*queues), queues, vcpus))
+    placed = {int(process): int(mask, 16) for mask, process in found}
+    assert {process: mask for process, mask in placed.items() if process % 2 == 0} == masks
+    assert len(placed) == 2 * sum(queues)
+    assert placed[101] == 1  # what only tidies up is with the first
+
+
+def test_threads_that_are_not_there_are_an_error() -> None:
+    with pytest.raises(DeploymentError, match="nic1 has 1 receiving threads of 2"):
+        pinned(said(2, 1), (2, 2), 2)
+    for nonsense in ("napi/nicX-1 /proc/1/comm", "napi/nic0-1", "napi/nic7-1 /proc/1/comm"):
+        with pytest.raises(DeploymentError, match="threads cannot be read"):
+            pinned(nonsense, (1, 1), 2)
+
+
+def test_threads_are_made_and_named_by_a_shell() -> None:
+    assert subprocess.run(["sh", "-n"], input=listed(2), text=True, check=False).returncode == 0
+    assert [line for line in listed(2).splitlines() if "threaded" in line] == [
+        f"echo 1 >/sys/class/net/nic{nic}/threaded || exit 1" for nic in (0, 1)
+    ]

@@ -224,11 +224,14 @@ def test_counters_are_read() -> None:
         nic_counters("\n\nnic0: " + "x " * 16)
 
 
-def test_cpu_use_is_what_was_not_idle_meanwhile() -> None:
+def test_what_a_guest_did_since_a_moment() -> None:
     before = cpu_times("cpu  100 0 100 1000 0 0 0 0 0 0\ncpu0 1\n")
     after = cpu_times("cpu  110 10 110 1040 10 10 10 0 0 0\ncpu0 1\n")
-    assert after.use_since(before) == pytest.approx(0.5)
-    assert before.use_since(before) == 0.0
-    assert after.softirq_s == pytest.approx(0.1)
+    used = after.since(before, "vnf0")
+    assert used.name == "vnf0"
+    seconds = (used.user_s, used.system_s, used.softirq_s, used.idle_s, used.steal_s)
+    assert seconds == pytest.approx((0.2, 0.2, 0.1, 0.5, 0.0))  # interrupts are the kernel's, waiting is idle
+    assert used.busy == pytest.approx(0.5)
+    assert before.since(before, "vnf0").busy == 0.0
     with pytest.raises(DeploymentError, match="/proc/stat cannot be read"):
         cpu_times("intr 5")

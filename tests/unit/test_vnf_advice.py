@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pytest_nfv.model.goal import SearchGoal
 from pytest_nfv.model.measurement import Gate, Subject
-from pytest_nfv.model.trial import CoreUse, Direction, FlowCounts, Hop, ThreadUse, TrialResult, TrialSpec
+from pytest_nfv.model.trial import (
+    CoreUse,
+    Direction,
+    FlowCounts,
+    GuestUse,
+    Hop,
+    ThreadUse,
+    TrialResult,
+    TrialSpec,
+)
 from pytest_nfv.model.verdict import Ruling, Verdict
 from pytest_nfv.records import explain
 from pytest_nfv.records.measurement import Measurement
@@ -85,7 +96,28 @@ def test_what_the_switch_lost_is_not_a_vnfs() -> None:
         assert "found no room before it" not in said
 
 
+def test_a_slow_link_is_named_wherever_it_is() -> None:
+    said = change(failed("s2 tx (to vnf0)", {"link queue full": 100}, busy=0.2))
+    assert said == (
+        "The link behind s2 tx (to vnf0) is slower than the load: 100 of 1,000 frames found no room in the queue "
+        "before it."
+    )
+
+
 def test_a_record_says_the_same() -> None:
     one = failed("s2 tx (to vnf0)", {"tx ring full": 100}, busy=0.97)
     assert explain.lines(one.to_json()) == explain.lines(one)
     assert max(map(len, explain.lines(one))) <= 100
+
+
+def test_a_guests_own_account_stands_below_qemus_threads() -> None:
+    whole = failed("vnf0 nic1 tx", {"guest drops": 100}, busy=0.97)
+    once = replace(whole.trials[0], guests=(GuestUse("vnf0", 0.01, 0.04, 0.25, 0.65, 0.05),))
+    lines = explain.lines(replace(whole, trials=(once, once)))
+    (at,) = (number for number, line in enumerate(lines) if "guest vnf0" in line)
+    said = " ".join(" ".join(lines[at : at + 2]).split())
+    assert said == (
+        "guest vnf0 30 % busy by its own account "
+        "user 20 ms, system 80 ms, softirq 500 ms, idle 1.3 s, steal 100 ms"
+    )
+    assert "device thread vnf0 napi" in lines[at - 1]

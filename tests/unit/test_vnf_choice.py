@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_nfv.deployment.engines import ACCEPTED, chosen
+from pytest_nfv.deployment.choice import ACCEPTED, chosen
+from pytest_nfv.deployment.plan import place
+from pytest_nfv.deployment.system import SimulatedSystem
 from pytest_nfv.errors import ConfigurationError
-from pytest_nfv.model.nf import L2Fwd
-from pytest_nfv.model.vnf import ENGINES, HOSTS, VNF
+from pytest_nfv.model.chain import PVP
+from pytest_nfv.model.nf import Firewall, Function, L2Fwd, L3Fwd, Own, Signature
+from pytest_nfv.model.simulation import Simulation
+from pytest_nfv.model.testbed import built_in
+from pytest_nfv.model.topology import VSwitch
+from pytest_nfv.model.vnf import ENGINES, FUNCTIONS, HOSTS, VNF
+from pytest_nfv.nfproc.work import work_of
 
 # What a switch's ports are, where the VNF runs, what is asked for: what carries it out, or None where nothing can.
 CHOICES = [
@@ -37,7 +44,9 @@ def test_the_engine_is_chosen_for_what_the_ports_are(
     if engine is None:
         with pytest.raises(ConfigurationError) as raised:
             chosen(vnf, joins, "the switch")
-        assert f"VNF(engine={asked!r}, host={host!r}) on the switch: accepted: " in str(raised.value)
+        assert f"VNF(L2Fwd, engine={asked!r}, host={host!r}) on the switch, whose ports are {joins}" in str(
+            raised.value
+        )
         return
     assert chosen(vnf, joins, "the switch") == VNF(L2Fwd(), engine=engine, host=host)
 
@@ -61,3 +70,45 @@ def test_every_kind_of_port_has_an_engine_by_default() -> None:
         "vhost_user": "numpy",
         "memif": "numpy",
     }
+
+
+@pytest.mark.parametrize(
+    ("function", "joins", "engine"),
+    [
+        (L3Fwd(10), "veth", "kernel"),
+        (Firewall(10), "veth", "kernel"),
+        (Signature(), "veth", "numpy"),
+        (Own("shop:mine"), "veth", "numpy"),
+        (Signature(), "vhost_user", "numpy"),
+        (Own("shop:mine"), "memif", "numpy"),
+    ],
+)
+def test_the_engine_that_is_chosen_has_the_function(function: Function, joins: str, engine: str) -> None:
+    assert chosen(VNF(function), joins, "s").engine == engine
+
+
+@pytest.mark.parametrize("function", [L2Fwd(), L3Fwd(10), Firewall(10), Signature(), Own("os.path:join")], ids=str)
+def test_every_function_has_an_engine_at_every_switch(function: Function) -> None:
+    for joins in ACCEPTED:
+        assert isinstance(function, FUNCTIONS[chosen(VNF(function), joins, "s").engine])
+    assert work_of(function)
+
+
+UNDONE = [
+    PVP("ovs-dpdk", VNF(L3Fwd(10), engine="xdp")),
+    PVP("ovs-dpdk", VNF(L2Fwd(), engine="kernel")),
+    PVP(VSwitch("testpmd", {"ports": "memif"}), VNF(L2Fwd(), engine="testpmd")),
+    PVP(VSwitch("testpmd", {"ports": "memif"}), VNF(L2Fwd(), host="vm")),
+    PVP("linux-bridge", VNF(L2Fwd(), engine="numpy", queues=2)),
+]
+
+
+@pytest.mark.parametrize("topology", UNDONE, ids=str)
+def test_what_no_engine_does_is_refused_before_anything_is_deployed(topology: PVP) -> None:
+    (vnf,) = topology.vnfs
+    with pytest.raises(ConfigurationError, match=r"^VNF\(.* on .*: accepted: "):
+        place(topology, built_in()["local"], [0, 1])
+    simulated = built_in()["sim"].with_simulation(Simulation(capacity_pps=1e6))
+    with pytest.raises(ConfigurationError, match=r"^VNF\(.* on .*: accepted: "):
+        SimulatedSystem(simulated, topology)
+    assert place(PVP("ovs-dpdk", VNF(vnf.function)), built_in()["local"], [0, 1])

@@ -25,7 +25,7 @@ def test_each_rule_in_its_order_then_the_default() -> None:
             Rule("allow"),
         )
     )
-    drop = "counter name by_policy drop"
+    drop = "goto drop_by_policy"
     assert chain(rules, "rules") == [
         "ip protocol 17 th dport 7-9 accept",
         f"ip protocol {{ 6, 17 }} th sport 80 {drop}",
@@ -38,7 +38,19 @@ def test_each_rule_in_its_order_then_the_default() -> None:
 
 def test_the_default_decides_over_what_is_no_ipv4() -> None:
     assert "ether type != ip accept" in lines(RuleSet((Rule("drop"),), default="allow"))
-    assert "ether type != ip counter name by_policy drop" in lines(RuleSet((Rule("allow"),)))
+    assert "ether type != ip goto drop_by_policy" in lines(RuleSet((Rule("allow"),)))
+
+
+def test_what_is_dropped_is_counted_by_reason_and_by_where_it_came_in() -> None:
+    text = firewall(RuleSet((Rule("drop"),)), first="v2-run01")
+    for name in ("by_policy", "malformed"):
+        chain = text[text.index(f"  chain drop_{name} {{") :].partition("  }")[0]
+        assert [line.strip() for line in chain.splitlines()[1:]] == [
+            f'iifname "v2-run01" counter name {name}_first',
+            f"counter name {name} drop",
+        ]
+        assert f"  counter {name} {{ }}" in text
+        assert f"  counter {name}_first {{ }}" in text
 
 
 def test_later_fragments_meet_no_rule_that_looks_at_ports() -> None:

@@ -17,7 +17,7 @@ from pytest_nfv.hosts.local import LocalHost
 from pytest_nfv.hosts.namespace import NamespaceHost
 from pytest_nfv.hosts.protocol import Completed, Entry
 from pytest_nfv.vswitches import testpmd
-from pytest_nfv.vswitches.protocol import PollCycles, PortCounters
+from pytest_nfv.vswitches.protocol import PollCycles, PortCounters, Vnic, Wiring
 from pytest_nfv.vswitches.table import driver
 from pytest_nfv.vswitches.testpmd import Testpmd
 from tests.unit.test_testpmd_stats import FORWARD, GREETING, NIC
@@ -189,6 +189,15 @@ def test_start_forwards_between_sockets_in_a_folder_that_goes_with_it(lab: FakeL
     switch.stop()
     assert process.stops == 1
     assert not list(lab.directory.iterdir())
+
+
+def test_a_vnf_has_as_many_queues_as_the_switchs_ports(lab: FakeLab) -> None:
+    vnics = tuple(Vnic("vnf0", nic, cast(Any, None), f"02:6e:10:00:00:0{nic}", queues=2) for nic in (0, 1))
+    wiring = Wiring(vnics, ((0, 2), (3, 1)))
+    with pytest.raises(ConfigurationError, match=r"vNICs of 2 queues: accepted: 1, .* queues=2 gives them"):
+        switch_of(lab).start(2, 1500, [0], wiring)
+    specs = switch_of(lab, queues="2").start(2, 1500, [0], wiring)
+    assert {spec.parameters["queues"] for spec in specs} == {"2"}
 
 
 def test_memif_ports_share_a_socket(lab: FakeLab) -> None:

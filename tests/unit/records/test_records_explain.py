@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_nfv.model.goal import SearchGoal
-from pytest_nfv.model.trial import CoreUse, Direction, GeneratorHealth, Hop, ThreadUse, TrialResult
+from pytest_nfv.model.trial import CoreUse, Direction, FlowCounts, GeneratorHealth, Hop, ThreadUse, TrialResult
 from pytest_nfv.model.verdict import Verdict
 from pytest_nfv.records import explain, wording
 from pytest_nfv.records.measurement import Measurement
@@ -69,6 +69,39 @@ def test_headlines(samples: Samples) -> None:
         "generator's floor 6.9 us; required p99.9 < 50 us"
     )
     assert explain.headline(samples.simulated()).startswith("PASS (simulated): ")
+
+
+def spread_over(trial: TrialResult, lost: dict[str, tuple[int, dict[str, int]]]) -> TrialResult:
+    """Return the trial with its first direction's loss at places of our choice, in their order."""
+    way, left = trial.flows[0].direction, trial.flows[0].sent
+    hops = [hop for hop in trial.hops if hop.direction != way]
+    for place, (count, drops) in lost.items():
+        left -= count
+        hops.append(Hop(way, place, left, drops))
+    return replace(trial, hops=tuple(hops))
+
+
+def test_a_headline_says_which_part_of_the_loss_the_worst_place_had(samples: Samples) -> None:
+    places = {
+        "v0 rx (into the switch)": (20_000, {"vhost ring full": 20_000}),
+        "v2 tx (to vnf0)": (159_000, {"ovs_tx_failure_drops": 158_000, "missed": 1_000}),
+        "generator port 1 rx": (8_000, {}),
+    }
+    trial = spread_over(samples.trial(64, 1e6, lost=187_000), places)
+    assert explain.headline(samples.gate(Verdict.FAIL, (trial,))).endswith(
+        ": 18.7 % lost, 15.9 % at v2 tx (ovs_tx_failure_drops), 2.8 % elsewhere"
+    )
+    whole = spread_over(samples.trial(64, 1e6, lost=187_000), {"v2 tx (to vnf0)": (187_000, {})})
+    assert explain.headline(samples.gate(Verdict.FAIL, (whole,))).endswith(": 18.7 % lost at v2 tx")
+
+
+def test_a_headline_names_the_place_of_the_direction_whose_loss_it_tells(samples: Samples) -> None:
+    """Of 0>1 many frames were offered and most lost at one place; of 1>0 few, and a greater part."""
+    both = samples.trial(64, 1e6, lost=100_000, ways=(WAY, BACK))
+    few = FlowCounts(BACK, 1_000_000, 100_000, 80_000)
+    hops = (*both.hops[:3], Hop(BACK, "s1 rx (into the switch)", 80_000, {"backlog full": 20_000}))
+    one = replace(both, flows=(both.flows[0], few), hops=hops)
+    assert explain.headline(samples.gate(Verdict.FAIL, (one,))).endswith(": 20 % lost at s1 rx (backlog full)")
 
 
 def test_an_invalid_headline_says_what_the_last_trial_said(samples: Samples) -> None:
@@ -148,7 +181,7 @@ def test_a_stalled_generator_and_full_receive_rings_are_named(samples: Samples) 
     trial = replace(trial, generator=GeneratorHealth(0.012, 0.002, 77, 1.0, 5))
     text = unwrapped(samples.gate(Verdict.INVALID, (trial,)))
     assert "stood still for up to 12 ms where buffers hide 2 ms; it was pushed off its core 5 times" in text
-    assert "receive rings had no room for 77 frames" in text
+    assert "receive rings had no room 77 times" in text
 
 
 def test_a_search_says_what_limited_it(samples: Samples) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_nfv.model.measurement import ForwardingRate, Reference
+from pytest_nfv.model.measurement import ForwardingRate
+from pytest_nfv.model.reference import Reference
 from pytest_nfv.model.verdict import Verdict
 from pytest_nfv.records import explain, junit, summary
 from pytest_nfv.records.account import telling
@@ -30,9 +31,8 @@ def measured(samples: Samples, rate_pps: float = 400_000.0, *, invalid: bool = F
     why = ("counters disagree",) if invalid else ()
     trials = tuple(samples.trial(64, 1e6, sent=sent, lost=sent - round(one), invalid=why) for one in rates)
     subject = samples.subject(64)
-    return Measurement.from_result(
-        ForwardingRate(subject, samples.goal, PacketRate(1e6), PacketRate(rate_pps), trials, PAPER)
-    )
+    found = ForwardingRate(subject, samples.goal, PacketRate(1e6), PacketRate(rate_pps), trials)
+    return Measurement.from_result(found.beside([PAPER]))
 
 
 def test_it_goes_through_a_file_unchanged(samples: Samples) -> None:
@@ -82,7 +82,7 @@ def test_a_floor_that_is_missed_fails_and_says_why(samples: Samples) -> None:
 def test_its_row(samples: Samples) -> None:
     row = summary.row("t.py::test_x[a-64]", measured(samples))
     assert (row.asked, row.result, row.of_line, row.loss) == ("up to 1 Mpps", "400 kpps", "26.9 %", "33.3 %")
-    assert (row.verdict, row.notes) == ("measured", ("a paper, table 2: 440 kpps",))
+    assert (row.verdict, row.notes) == ("measured", ("440 kpps (a paper, table 2)",))
     assert summary.row("t", measured(samples).required(at_least_pps=3e5)).asked == "up to 1 Mpps, >= 300 kpps"
     invalid = summary.row("t", measured(samples, invalid=True))
     assert (invalid.result, invalid.of_line, invalid.loss) == ("-", "-", "-")

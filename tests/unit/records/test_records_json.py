@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_nfv.model.measurement import Reference
-from pytest_nfv.model.trial import Direction, FlowCounts, TrialResult, TrialSpec
+from pytest_nfv.model.trial import Direction, FlowCounts, GuestUse, TrialResult, TrialSpec
 from pytest_nfv.model.verdict import Ruling, Verdict
 from pytest_nfv.records.errors import RecordError
 from pytest_nfv.records.measurement import Measurement
@@ -43,6 +43,17 @@ def leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
 def test_measurement_survives_the_file(samples: Samples, kind: str) -> None:
     one: Measurement = getattr(samples, kind)()
     assert Measurement.of(json.loads(json.dumps(one.to_json()))) == one
+
+
+def test_what_guests_did_survives_the_file_and_older_records_have_none(samples: Samples) -> None:
+    trial = replace(samples.trial(64, 1000.0), guests=(GuestUse("vnf0", 0.1, 0.2, 0.3, 0.4, 0.05),))
+    written = json.loads(json.dumps(encode_trial(trial)))
+    assert decode_trial(Node(written)) == trial
+    del written["guests"]
+    assert decode_trial(Node(written)) == replace(trial, guests=())
+    written["guests"] = [{"name": "vnf0"}]
+    with pytest.raises(RecordError, match=r"guests\[0\]\.user_s"):
+        decode_trial(Node(written))
 
 
 def test_record_survives_the_file(samples: Samples) -> None:
@@ -218,10 +229,3 @@ def test_a_search_that_gave_up_is_invalid(samples: Samples) -> None:
     assert (one.verdict, one.reasons) == (Verdict.INVALID, ("counters disagree",))
     told = Measurement.from_result(found, ruling=Ruling(Verdict.FAIL, ("nothing is sustained",)))
     assert (told.verdict, told.reasons) == (Verdict.FAIL, ("nothing is sustained",))
-
-
-def test_a_reference_is_kept(samples: Samples) -> None:
-    from dataclasses import replace
-
-    one = replace(samples.throughput(), reference=Reference("a paper, table 1", 9.34e6))
-    assert Measurement.of(one.to_json()).reference == Reference("a paper, table 1", 9.34e6)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_nfv.model.measurement import Reference
+from pytest_nfv.model.reference import Reference
 from pytest_nfv.model.verdict import Verdict
 from pytest_nfv.records import junit, summary
 from pytest_nfv.records.chart import charts
@@ -86,6 +86,14 @@ def test_summary_has_a_row_for_each_measurement(samples: Samples) -> None:
         "(2) generator's floor 6.9 us",
         "2 PASS, 1 FAIL, 1 INVALID, 1 measured",
     ]
+    assert max(map(len, lines)) <= WIDTH
+
+
+def test_summary_of_more_notes_than_a_line_has_room_for(samples: Samples) -> None:
+    spoken = samples.gate(Verdict.PASS, samples.passed().trials, notes=tuple(f"note {n}" for n in range(30)))
+    lines = summary.lines([("t.py::test_x", spoken), ("t.py::test_y", samples.passed())])
+    assert "t.py::test_y" in lines
+    assert "".join(lines[2 : lines.index("t.py::test_y")]).replace(" ", "").endswith("(29)(30)")
     assert max(map(len, lines)) <= WIDTH
 
 
@@ -200,7 +208,7 @@ def test_chart_draws_shares_of_line_rate(samples: Samples) -> None:
 
 
 def test_chart_makes_room_for_a_reference_above_line_rate(samples: Samples) -> None:
-    one = replace(samples.throughput(), reference=Reference("a paper", 3 * 1_488_095.0))
+    one = replace(samples.throughput(), references=(Reference("a paper", 3 * 1_488_095.0),))
     (chart,) = charts([entry(one)])
     (bar,) = chart.bars
     assert bar.reference_y is not None
