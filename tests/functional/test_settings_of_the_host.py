@@ -299,7 +299,7 @@ from pytest_nfv.hosts.local import LocalHost
 lab = Lab(LocalHost(sys.argv[1]), sys.argv[1])
 lab.tune("governor", "performance", cores=[int(sys.argv[2])])
 print(Path(sys.argv[3]).read_text(), end="")
-os.kill(lab._agent.pid, signal.SIGKILL)
+os.kill(lab._link.pid, signal.SIGKILL)
 try:
     lab.tune("governor", "powersave", cores=[int(sys.argv[2])])
 except DeploymentError as error:
