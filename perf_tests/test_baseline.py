@@ -6,19 +6,25 @@ import pytest
 
 from perf_tests import papers
 from perf_tests.s16 import FIREWALL, FLOOD, L3FWD, SIZES
-from pytest_nfv import PVP, VNF, Deploy, Firewall, L3Fwd, Link, VSwitch, line_rate
+from pytest_nfv import PVP, VNF, Deploy, Firewall, Frequency, L3Fwd, Link, VSwitch, line_rate
 
 
 @pytest.mark.throughput
 @pytest.mark.parametrize("frame_size", SIZES)
 @pytest.mark.parametrize("function", [L3FWD, FIREWALL], ids=["L3Fwd", "Firewall"])
 def test_baseline(
-    deploy: Deploy, vswitch: VSwitch, vnf_host: str, function: L3Fwd | Firewall, frame_size: int
+    deploy: Deploy,
+    vswitch: VSwitch,
+    vnf_host: str,
+    cpu_freq: Frequency | None,
+    function: L3Fwd | Firewall,
+    frame_size: int,
 ) -> None:
-    """One VNF of 10 routes or 10 rules, frames of 64 to 1500 B.
+    """One VNF of 10 routes or 10 rules, frames of 64 to 1500 B, at each clock of `--nfv-cpu-freq`.
 
     Steps:
-        Put the VNF between two ports of the switch, in and out; offer as much as the generator can.
+        Hold the device's cores at the clock, where one is asked for. Put the VNF between two ports of the switch,
+        in and out; offer as much as the generator can.
 
     Verify:
         Frames arrive as the function makes them, none changed otherwise and none twice. The rate is recorded, at

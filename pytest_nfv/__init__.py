@@ -41,11 +41,14 @@ if TYPE_CHECKING:
     from pytest_nfv.units import BitRate as BitRate
     from pytest_nfv.units import Duration as Duration
     from pytest_nfv.units import FrameSize as FrameSize
+    from pytest_nfv.units import Frequency as Frequency
     from pytest_nfv.units import Gbps_l1 as Gbps_l1
     from pytest_nfv.units import Gbps_l2 as Gbps_l2
+    from pytest_nfv.units import GHz as GHz
     from pytest_nfv.units import Link as Link
     from pytest_nfv.units import Mbps_l1 as Mbps_l1
     from pytest_nfv.units import Mbps_l2 as Mbps_l2
+    from pytest_nfv.units import MHz as MHz
     from pytest_nfv.units import Mpps as Mpps
     from pytest_nfv.units import PacketRate as PacketRate
     from pytest_nfv.units import kpps as kpps
@@ -86,7 +89,8 @@ _HOME = {
 }
 _HOME |= dict.fromkeys(("Firewall", "L2Fwd", "L3Fwd", "Own", "Signature"), "model.nf")
 _UNITS = (
-    "BitRate Duration FrameSize Gbps_l1 Gbps_l2 Link Mbps_l1 Mbps_l2 Mpps PacketRate kpps line_rate ms pps s us"
+    "BitRate Duration FrameSize Frequency GHz Gbps_l1 Gbps_l2 Link MHz Mbps_l1 Mbps_l2 Mpps PacketRate kpps "
+    "line_rate ms pps s us"
 )
 _HOME |= dict.fromkeys(_UNITS.split(), "units")
 

@@ -23,6 +23,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     reap.set_defaults(command=_reap)
     facts = commands.add_parser("facts", help="print what matters about this machine, as JSON")
     facts.set_defaults(command=_facts)
+    ready = commands.add_parser(
+        "ready", help="say what on a host will spoil a measurement, and what to do about it"
+    )
+    ready.add_argument("host", metavar="HOST", nargs="?", default="", help="what ssh(1) takes, or of --testbed")
+    testbed_commands.add_file(ready)
+    for role in ("device", "generator"):
+        ready.add_argument(
+            f"--{role}-cores", metavar="LIST", default="", help="as 2-3,8; default: as a run chooses"
+        )
+    ready.add_argument("--interface", action="append", default=[], help="that frames go through; may be repeated")
+    ready.add_argument("--json", action="store_true", help="print it as JSON")
+    ready.set_defaults(command=_ready)
     found = commands.add_parser("capabilities", help="try what this machine can do, by the names of --nfv-require")
     found.add_argument("names", nargs="*", metavar="NAME", help="only these")
     found.add_argument(
@@ -61,6 +73,21 @@ def _facts(options: argparse.Namespace) -> None:
     from pytest_nfv.hosts.local import LocalHost
 
     print(json.dumps(read_facts(LocalHost()).to_json(), indent=2))
+
+
+def _ready(options: argparse.Namespace) -> None:
+    if options.host:
+        print(testbed_commands.ready(options), end="")
+        return
+    from pytest_nfv.deployment.readiness import compact, lines
+    from pytest_nfv.deployment.ready import of_this_machine, roles_named
+
+    roles = roles_named(options.device_cores, options.generator_cores)
+    found = of_this_machine(roles, tuple(options.interface))
+    if options.json:
+        print(json.dumps([one.to_json() for one in found], indent=2))
+    else:
+        print("\n".join([compact(found), *lines(found)]))
 
 
 def _capabilities(options: argparse.Namespace) -> None:

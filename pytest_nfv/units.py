@@ -326,6 +326,40 @@ class Duration(_Quantity):
         return f"{self.s / 1e-9:.4g} ns"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Frequency(_Quantity):
+    """A clock frequency in Hz: that of a processor core."""
+
+    hz: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hz", _checked("frequency", self.hz, zero=False))
+
+    @classmethod
+    def of(cls, value: Frequency | str) -> Frequency:
+        """Take a frequency or its text: `1.2GHz`, `1200 MHz`."""
+        if isinstance(value, Frequency):
+            return value
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kMG])Hz\s*", str(value))
+        if match is None or not float(match[1]):
+            raise UnitError(f"frequency {value!r}: accepted: such as 1.2GHz, 1600MHz, 2400000kHz")
+        return cls(float(match[1]) * _SI[match[2]])
+
+    @property
+    def khz(self) -> int:
+        """In whole kHz, as cpufreq counts."""
+        return round(self.hz / 1e3)
+
+    def _value(self) -> float:
+        return self.hz
+
+    def _like(self, value: float) -> Frequency:
+        return Frequency(value)
+
+    def __str__(self) -> str:
+        return _scaled(self.hz, "Hz")
+
+
 pps = PacketRate(1.0)
 kpps = PacketRate(1e3)
 Mpps = PacketRate(1e6)
@@ -336,6 +370,8 @@ Mbps_l2 = BitRate(1e6, "L2")
 s = Duration(1.0)
 ms = Duration(1e-3)
 us = Duration(1e-6)
+GHz = Frequency(1e9)
+MHz = Frequency(1e6)
 
 
 def line_rate(link: Link | str, frame_size: OnWire | int) -> PacketRate:

@@ -7,11 +7,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from pytest_nfv.deployment import rig_care
+from pytest_nfv.deployment.care import Care, Place
+from pytest_nfv.deployment.clocking import DeviceClock, Tuner
 from pytest_nfv.deployment.deploy import Deployment
 from pytest_nfv.deployment.labs import RigLabs
 from pytest_nfv.deployment.limits import Limits, cache_file
 from pytest_nfv.deployment.observer import Observer
 from pytest_nfv.deployment.plan import Placement, place
+from pytest_nfv.deployment.ready import roles_of
 from pytest_nfv.deployment.rig_plan import place_on_rig
 from pytest_nfv.deployment.system import DeployedSystem, SimulatedSystem, System
 from pytest_nfv.errors import CapabilityMissing, DeploymentError
@@ -21,12 +25,17 @@ from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.local import LocalHost
 from pytest_nfv.hosts.protocol import Host
 from pytest_nfv.hosts.reap import reap
+from pytest_nfv.hosts.survey import survey
 from pytest_nfv.model.testbed import Testbed
 from pytest_nfv.model.topology import Topology
 
 
 class Bench:
     """Owns the lab of one testbed for the length of a run.
+
+    Attributes:
+        clock: of the device's cores, as the running test asks.
+        care: of its hosts, before the first trial.
 
     A testbed that could not be put back stays broken: every later test stops at once, saying why. So does a
         topology
@@ -39,6 +48,8 @@ class Bench:
     ) -> None:
         """Own nothing yet; `hold` waits for the locks of the testbed's hosts."""
         self.testbed = testbed
+        self.clock = DeviceClock(testbed)
+        self.care = Care()
         self._run_id = run_id
         self._hold = hold
         self._held = False
@@ -62,9 +73,11 @@ class Bench:
     def environment(self) -> dict[str, object]:
         """Return the facts that every figure from here depends on, for the record."""
         if self._labs is not None:
-            facts = {name: self._labs.facts(name).to_json() for name in self._labs.hosts()}
+            hosts = self._labs.hosts()
+            facts = {name: self._labs.facts(name).to_json() | self.care.seen(name) for name in hosts}
             return {"testbed": self.testbed.to_json(), "host": facts[self._labs.rig.devices[0]], "hosts": facts}
-        return {"testbed": self.testbed.to_json(), "host": read_facts(self._host).to_json()}
+        mine = read_facts(self._host).to_json() | self.care.seen(self._host.name)
+        return {"testbed": self.testbed.to_json(), "host": mine}
 
     def system(self, topology: Topology) -> System:
         """Return `topology`, deployed; the standing deployment if it is an equal one.
@@ -86,6 +99,7 @@ class Bench:
             self._observer.deploying(str(topology))
             if self._labs is None or self._labs.is_here(placement.hosts[0]):
                 self._keep_off(placement.device_cores)
+            self.care.take(self._places(placement))
             try:
                 self._current = Deployment(placement, self._held_rig() or self._the_lab())
             except CapabilityMissing:
@@ -93,6 +107,7 @@ class Bench:
             except DeploymentError as error:
                 self._failed[topology] = str(error)
                 raise
+        self._current.frequency = self.clock.hold(self._clocks(placement))
         return DeployedSystem(self._current, self._limits)
 
     def _place(self, topology: Topology) -> Placement:
@@ -109,6 +124,21 @@ class Bench:
         elsewhere = self._allowed - set(cores)
         if elsewhere:
             os.sched_setaffinity(0, elsewhere)
+
+    def _places(self, placement: Placement) -> dict[str, Place]:
+        """Return each host's share; all are held by now, so that nothing is set under another run's trials."""
+        rig = self._held_rig()
+        if rig is not None:
+            return rig_care.places(rig, placement)
+        roles, may_change = roles_of(placement), self.testbed.may_change
+        mine = Place(self._the_lab(), survey, lambda: read_facts(self._host), roles, (), may_change)
+        return {self._host.name: mine}
+
+    def _clocks(self, placement: Placement) -> list[tuple[Tuner, tuple[int, ...]]]:
+        """Return where the device's cores are."""
+        if self._labs is not None:
+            return rig_care.clocks(self._labs, placement)
+        return [(self._the_lab(), placement.clocked_cores)]
 
     def _the_lab(self) -> Lab:
         if self._lab is None:
@@ -152,7 +182,9 @@ class Bench:
         finally:
             lab, self._lab = self._lab, None
             os.sched_setaffinity(0, self._allowed)
-            if lab is not None:
-                lab.close()
-            if self._labs is not None:
-                self._labs.close()
+            with ExitStack() as ends:
+                for one in (self._labs, lab):
+                    if one is not None:
+                        ends.callback(one.close)
+                self.care.told += self.clock.done()
+                self.care.release()

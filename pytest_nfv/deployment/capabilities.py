@@ -12,6 +12,9 @@ from pytest_nfv.errors import CapabilityMissing
 from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.local import LocalHost
 from pytest_nfv.hosts.run_id import new_run_id
+from pytest_nfv.hosts.tuning.cpufreq import CAPABILITY as CPUFREQ
+from pytest_nfv.hosts.tuning.cpufreq import driver_of, frequencies, policy
+from pytest_nfv.hosts.tuning.protocol import Scope
 from pytest_nfv.hosts.userns import privileged
 from pytest_nfv.model.chain import PVP
 from pytest_nfv.model.nf import L2Fwd
@@ -24,6 +27,7 @@ _MACHINE = {
     "netns": "network namespaces for this user, as root or inside a user namespace",
     "rootless": "network namespaces inside a user namespace",
     "two-cores": "a core for the device and one for the generator",
+    CPUFREQ: "cores whose clock can be set, for --nfv-cpu-freq",
     "sshd": "a second host, as a namespace with an OpenSSH server, for this project's own tests",
     CORES: "a core for each VNF beside the switch's and the generator's, where a placement asks for that",
 }
@@ -48,10 +52,14 @@ def probe(name: str) -> str:
         return vnfs.probe(name)
     if name in ("two-cores", CORES):
         cores = sorted(os.sched_getaffinity(0))
-        switch = VSwitch("any")
+        switch = VSwitch("linux-bridge")
         placed = P2P(switch) if name == "two-cores" else PVP(switch, VNF(L2Fwd()), placement="spread")
         place(placed, built_in()["local"], cores)
         return f"{len(cores)} cores"
+    if name == CPUFREQ:
+        folder = policy(min(os.sched_getaffinity(0)), Scope())
+        listed = ", ".join(map(str, frequencies(folder)))
+        return f"{driver_of(folder)}, {listed or 'any frequency between its limits'}"
     if name == "sshd":
         return _sshd()
     _ = _MACHINE[name]

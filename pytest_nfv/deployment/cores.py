@@ -28,6 +28,11 @@ class Cores:
     notes: tuple[str, ...] = ()
 
     @property
+    def every(self) -> tuple[int, ...]:
+        """All, the switch's first."""
+        return tuple(dict.fromkeys(core for cores in (self.switch, *self.vnfs) for core in cores))
+
+    @property
     def shared(self) -> bool:
         """Whether any core has more than one of them."""
         every = [core for cores in (self.switch, *self.vnfs) for core in cores]

@@ -18,6 +18,7 @@ from pytest_nfv.generators.pair import Pair
 from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.model.topology import SocketPair
 from pytest_nfv.model.trial import CoreUse, Direction, ThreadUse
+from pytest_nfv.units import Frequency
 
 LEARNING_DEADLINE_S = 5.0
 
@@ -34,8 +35,11 @@ class Deployment:
         notes: what must be read beside every figure.
         floors: what the generator adds to a latency by itself.
         proven: whether frames came through its VNFs; True where it has none.
+        frequency: at which the device's cores are to be clocked; None leaves that open.
         broken: set by whoever sees it break; it is not used again.
     """
+
+    frequency: Frequency | None = None
 
     def __init__(self, placement: Placement, where: Lab | Labs) -> None:
         """Deploy on this machine's lab, or across those of a rig's hosts.

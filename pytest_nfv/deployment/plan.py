@@ -67,8 +67,22 @@ class Placement:
     @property
     def device_cores(self) -> tuple[int, ...]:
         """All cores of the device under test, the switch's first."""
-        every = [core for cores in (self.cores.switch, *self.cores.vnfs) for core in cores]
-        return tuple(dict.fromkeys(every))
+        return self.cores.every
+
+    @property
+    def generator_cores(self) -> tuple[int, ...]:
+        """The generator's, its sending half's first."""
+        return (self.generator_core,) if self.receiver_core is None else (self.generator_core, self.receiver_core)
+
+    @property
+    def clocked_cores(self) -> tuple[int, ...]:
+        """Cores whose clock is the device's: where applications are a part of it, theirs too."""
+        return self.measured_cores if isinstance(self.topology, SocketPair) else self.device_cores
+
+    @property
+    def measured_cores(self) -> tuple[int, ...]:
+        """All cores of the device and the generator."""
+        return tuple(dict.fromkeys((*self.device_cores, *self.generator_cores)))
 
     def lines(self) -> list[str]:
         """Describe it, for `--nfv-plan`."""

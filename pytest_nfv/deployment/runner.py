@@ -10,7 +10,7 @@ from pytest_nfv.deployment.calibration import Floor, latency_every
 from pytest_nfv.deployment.deploy import Deployment
 from pytest_nfv.deployment.hops import waterfall_across
 from pytest_nfv.deployment.observer import Observer
-from pytest_nfv.deployment.validity import reasons_disturbed, reasons_invalid
+from pytest_nfv.deployment.validity import reasons_disturbed, reasons_invalid, reasons_off_clock
 from pytest_nfv.errors import DeploymentError, GeneratorError
 from pytest_nfv.model.accounts import stolen_from_device_s
 from pytest_nfv.model.offer import QUIET_S, FlowOffer, Offer, Shape, by_direction
@@ -139,7 +139,10 @@ class TrialRunner:
             cores=cores,
             threads=threads,
             generator=report.health,
-            invalid=reasons_invalid(whole, hops, stolen_s, maximum=self._load.maximum),
+            invalid=(
+                *reasons_invalid(whole, hops, stolen_s, maximum=self._load.maximum),
+                *reasons_off_clock(cores, device.frequency),
+            ),
             disturbed=reasons_disturbed(cores, stolen_s),
             guests=tuple(guest for one in spent for guest in one.guests),
         )

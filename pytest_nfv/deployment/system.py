@@ -49,6 +49,11 @@ class System(Protocol):
         """Version of the switch, for the record."""
         ...
 
+    @property
+    def where(self) -> tuple[str, ...]:
+        """Which core switch, VNFs and generator have, for the record."""
+        ...
+
     def addresses(self) -> tuple[str, ...]:
         """Return the MAC address of every generator port, in order."""
         ...
@@ -103,7 +108,9 @@ class DeployedSystem:
         self.topology = deployment.placement.topology
         self.testbed = deployment.placement.testbed
         self.version = deployment.version
-        self.notes = (*deployment.placement.notes, *deployment.notes, *of_queues(deployment.ports))
+        self.where = tuple(map(str.strip, deployment.placement.lines()[1:]))
+        clocked = () if deployment.frequency is None else (f"device cores held at {deployment.frequency}",)
+        self.notes = (*deployment.placement.notes, *deployment.notes, *clocked, *of_queues(deployment.ports))
 
     def addresses(self) -> tuple[str, ...]:
         """Return the MAC address of every generator port, in order."""
@@ -123,6 +130,8 @@ class DeployedSystem:
             return Unlimited()
         runner = TrialRunner(self._deployment, replace(load, maximum=True), observer)
         key = identity(self._deployment.placement, self._deployment.ports, load)
+        if self._deployment.frequency is not None:  # a slow device takes frames slowly, or shares its clock
+            key = {**key, "clock": str(self._deployment.frequency)}
         return Measured(self._limits, key, runner.measure)
 
 
@@ -130,6 +139,7 @@ class SimulatedSystem:
     """The simulated device and generator, in simulated time; every result is marked."""
 
     version = "simulated"
+    where: tuple[str, ...] = ()
     notes = ("simulated",)
 
     def __init__(self, testbed: Testbed, topology: Topology) -> None:

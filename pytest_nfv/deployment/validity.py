@@ -11,12 +11,16 @@ from itertools import pairwise
 
 from pytest_nfv.model.offer import Report
 from pytest_nfv.model.trial import CoreUse, FlowCounts, Hop
+from pytest_nfv.units import Frequency
 
 # Interface counters and the generator's are read at slightly different moments, and a kernel may put a frame of
 # its own on a link (a neighbour probe of a host's agent): so many frames may differ without meaning anything.
 COUNTER_SLACK_FRAMES = 8
 
 HOPS_OF_A_SWITCH = 3
+
+# How far the clock of a core may be off from what was asked.
+CLOCK_SLACK = 0.02
 
 # The share of a loss from which on the generator's own stalls are held against it. Below, the loss is the device's
 # but for that share; at tens of Mpps a ring holds a fraction of a millisecond, and some stall is always longer.
@@ -111,3 +115,19 @@ def reasons_disturbed(cores: Sequence[CoreUse], stolen_s: float) -> tuple[str, .
         f"device core {numbers} was taken away for {stolen_s * 1e3:.0f} ms of {wall * 1e3:.0f} ms "
         f"(steal {steal * 1e3:.0f} ms)",
     )
+
+
+def reasons_off_clock(cores: Sequence[CoreUse], asked: Frequency | None) -> tuple[str, ...]:
+    """Return which of the device's cores were not clocked as asked; empty where nothing was asked."""
+    if asked is None:
+        return ()
+    reasons = []
+    for core in cores:
+        if core.role != "device":
+            continue
+        if core.frequency_hz is None:
+            reasons.append(f"device core {core.core} was to be clocked at {asked}, and does not tell its clock")
+        elif abs(core.frequency_hz - asked.hz) > CLOCK_SLACK * asked.hz:
+            was = Frequency(core.frequency_hz)
+            reasons.append(f"device core {core.core} was clocked at {was}, not at the {asked} that were asked")
+    return tuple(reasons)

@@ -10,9 +10,10 @@ import os
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pytest_nfv.hosts.clocks import Clocks
 from pytest_nfv.hosts.local import LocalHost
 from pytest_nfv.hosts.protocol import Host
 from pytest_nfv.model.accounts import OTHER
@@ -191,27 +192,31 @@ class Accounts:
         device_threads: Mapping[int, str],
         generator_threads: Mapping[int, str] | None = None,
         host: Host | None = None,
+        root: Path = Path("/"),
     ) -> None:
-        """Say what belongs to whom; `host` is this machine where not given."""
+        """Say what belongs to whom; `host` is this machine where not given, `root` where its /sys is."""
         self._host = host or LocalHost()
         self._cores = [("device", core) for core in device_cores] + [
             ("generator", core) for core in generator_cores
         ]
         self._threads = [("device", name, tid) for tid, name in device_threads.items()]
         self._threads += [("generator", name, tid) for tid, name in (generator_threads or {}).items()]
+        self._clocks = Clocks([core for _, core in self._cores], root)
         self._before: Snapshot | None = None
 
     def start(self) -> None:
         """Open the accounts."""
         self._before = self._read()
+        self._clocks.start()
 
     def stop(self) -> tuple[tuple[CoreUse, ...], tuple[ThreadUse, ...]]:
         """Close them; return what each core and each thread used. A core that went away is left out."""
         assert self._before is not None, "stop() before start()"
+        clocked = self._clocks.stop()
         before, after = self._before, self._read()
         ticks_per_s = float(os.sysconf("SC_CLK_TCK"))
         cores = tuple(
-            core_use(role, core, before, after, ticks_per_s)
+            replace(core_use(role, core, before, after, ticks_per_s), frequency_hz=clocked.get(core))
             for role, core in self._cores
             if core in before.cores and core in after.cores
         )

@@ -1,6 +1,6 @@
 """The agent of a run: the one process that changes the machine, and puts it back when its parent ends.
 
-    python -m pytest_nfv.hosts.agent --run RUN --parent PID --mark FILE [--rootless]
+    python -m pytest_nfv.hosts.agent --run RUN --parent PID --mark FILE [--rootless] [--root DIR]
     python -m pytest_nfv.hosts.agent --run RUN --silence SECONDS            # on another host than pytest's
 
 It answers requests, a line of JSON each, `{"op": "namespace", "role": "gen"}`, with `{"ok": ...}` or
@@ -28,14 +28,28 @@ from pytest_nfv.hosts.inbox import Inbox
 from pytest_nfv.hosts.marks import Mark, runtime_directory
 from pytest_nfv.hosts.reap import reap
 from pytest_nfv.hosts.run_id import namespace_prefix
+from pytest_nfv.hosts.survey import survey
 from pytest_nfv.hosts.talk import answered, refusal, serve, tell
+from pytest_nfv.hosts.tuning.protocol import Scope
+from pytest_nfv.hosts.tuning.table import tune
 
 
 class Agent:
     """Holds what was made, by role; `answer` does one request, `put_back` undoes all."""
 
-    def __init__(self, run_id: str, rootless: bool, directory: Path, lock: HostLock) -> None:
-        """Make an agent that has made nothing yet; `directory` is the run's own, `lock` the host's, not held."""
+    def __init__(
+        self, run_id: str, rootless: bool, directory: Path, lock: HostLock, root: Path = Path("/")
+    ) -> None:
+        """Make an agent that has made nothing yet.
+
+        Args:
+            run_id: its run's.
+            rootless: work inside a user namespace.
+            directory: the run's own.
+            lock: the host's, not held.
+            root: has the /sys and /proc to tune.
+        """
+        self._root = root
         self._run_id = run_id
         self._directory = directory
         self._rootless = rootless
@@ -55,6 +69,8 @@ class Agent:
             "threaded": self._threaded,
             "pin": self._pin,
             "huge_pages": self._huge_pages,
+            "tune": self._tune,
+            "survey": lambda cores, interfaces: survey(cores, interfaces, self._root).to_json(),
             "hold": lock.take,
             "read": lambda role, path: self._space(role).read(path),
             "write": lambda role, path, text: self._space(role).write(path, text),
@@ -173,6 +189,9 @@ class Agent:
         taken = hugepages.take(mebibytes, self._directory, hugepages.default_pool())
         return taken.enough, taken.note
 
+    def _tune(self, setting: str, value: str | None, cores: list[int], interfaces: list[str]) -> list[str]:
+        return tune(self._directory, setting, value, Scope(cores, interfaces, self._root))
+
 
 def main() -> int:
     """Run an agent on the standard streams; 0 where everything was put back."""
@@ -181,6 +200,7 @@ def main() -> int:
     parser.add_argument("--parent", type=int, default=os.getppid())
     parser.add_argument("--mark", type=Path)
     parser.add_argument("--rootless", action="store_true")
+    parser.add_argument("--root", type=Path, default=Path("/"), help="where /sys and /proc are that `tune` sets")
     parser.add_argument("--silence", type=float)
     options = parser.parse_args()
     inbox = Inbox(sys.stdin.fileno(), options.parent, options.silence)
@@ -203,7 +223,7 @@ def main() -> int:
         tell(answers, refusal("start", error))
         answers.close()
         return 1
-    agent = Agent(options.run, rootless, mark.with_suffix(""), lock)
+    agent = Agent(options.run, rootless, mark.with_suffix(""), lock, options.root)
     trouble: list[str] = []
     try:
         with suppress(BrokenPipeError):

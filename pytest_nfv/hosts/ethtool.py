@@ -33,6 +33,16 @@ def set_offload(interface: str, offload: str, on: bool) -> None:
         raise DeploymentError(f"{interface} did not take {offload} {state}; its other offloads hold it")
 
 
+def read_offload(interface: str, offload: str) -> bool:
+    """Return whether `tso`, `gso` or `gro` is on.
+
+    Raises:
+        OSError: there is no such interface, or it cannot tell.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        return bool(_value(any_socket, interface, _COMMANDS[offload][0], 0))
+
+
 def get_offload(interface: str, offload: str) -> bool:
     """Return whether `tso`, `gso` or `gro` of an interface of the calling thread's network namespace is on.
 
@@ -47,7 +57,21 @@ def get_offload(interface: str, offload: str) -> bool:
 
 
 def _value(any_socket: socket.socket, interface: str, command: int, value: int) -> int:
-    buffer = ctypes.create_string_buffer(struct.pack("=II", command, value), 8)
+    return int(struct.unpack("=II", _exchange(any_socket, interface, struct.pack("=II", command, value)))[1])
+
+
+def exchange(interface: str, request: bytes) -> bytes:
+    """Hand the driver a structure of linux/ethtool.h, and return what it made of it.
+
+    Raises:
+        OSError: refused, or there is no such interface.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        return _exchange(any_socket, interface, request)
+
+
+def _exchange(any_socket: socket.socket, interface: str, structure: bytes) -> bytes:
+    buffer = ctypes.create_string_buffer(structure, len(structure))
     request = struct.pack("16sP", os.fsencode(interface), ctypes.addressof(buffer)).ljust(40, b"\0")
     fcntl.ioctl(any_socket.fileno(), _SIOCETHTOOL, request)
-    return int(struct.unpack("=II", buffer.raw)[1])
+    return buffer.raw

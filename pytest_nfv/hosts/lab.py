@@ -13,6 +13,7 @@ from pytest_nfv.hosts.agent_link import AgentLink, FarLink, LocalLink
 from pytest_nfv.hosts.hold import Claim
 from pytest_nfv.hosts.namespace import Ask, NamespaceHost
 from pytest_nfv.hosts.protocol import Entry, MachineHost
+from pytest_nfv.hosts.survey import Survey
 from pytest_nfv.model.trial import CoreUse, ThreadUse
 
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}")
@@ -237,6 +238,33 @@ class Lab:
         """
         enough, note = self._ask("huge_pages", mebibytes=mebibytes)
         return bool(enough), str(note)
+
+    def tune(
+        self, setting: str, value: str | None, *, cores: Sequence[int] = (), interfaces: Sequence[str] = ()
+    ) -> list[str]:
+        """Change a setting of the machine, or with None put back what was changed of it.
+
+        What is changed is put back when the lab closes, or by the reaper.
+
+        Args:
+            setting: of `hosts.tuning.table.SETTINGS`.
+            value: in that setting's words: `1.2GHz`, `performance`, `off`.
+            cores: that it is for.
+            interfaces: that it is for, of the machine's own network namespace.
+
+        Returns:
+            Notes: what refused, or was changed by somebody else meanwhile and is left so.
+
+        Raises:
+            CapabilityMissing: the machine has no such setting, or we have no right to it.
+            DeploymentError: it has no such value, or did not take it.
+        """
+        answer = self._ask("tune", setting=setting, value=value, cores=list(cores), interfaces=list(interfaces))
+        return [str(note) for note in answer]
+
+    def survey(self, cores: Sequence[int], interfaces: Sequence[str] = ()) -> Survey:
+        """Return what is set, and what else runs, on cores and interfaces of the machine."""
+        return Survey.of(self._ask("survey", cores=list(cores), interfaces=list(interfaces)))
 
     def hold(self, claim: Claim) -> dict[str, Any] | None:
         """Take this host's lock where it is free, for `hold.hold`; return what its holder says where it is not."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import signal
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from pytest_nfv.errors import DeploymentError
 from pytest_nfv.hosts import cgroups, marks, remains
 from pytest_nfv.hosts.netns import NAMED
 from pytest_nfv.hosts.run_id import checked_run_id
+from pytest_nfv.hosts.tuning import table as tuning
 
 END_DEADLINE_S = 10.0
 
@@ -37,13 +38,19 @@ def reap(
     trouble: list[str] = []
     if run_id and not dry_run:
         found += _ended(run_id, directory or marks.runtime_directory())
-    for mark in marks.claim_dead(directory or marks.runtime_directory()):
-        try:
-            found += _left(mark, named) if dry_run else _removed(mark, named)
-        except (DeploymentError, OSError) as error:
-            trouble.append(f"run {mark.run_id}: {error}")
-        finally:
-            mark.release()
+    # Cards go home first, of all runs: one run may have settings of a card that another has taken.
+    steps = [_left] if dry_run else [_sent_home, _removed]
+    dead = marks.claim_dead(directory or marks.runtime_directory())
+    with ExitStack() as claimed:
+        for mark in dead:
+            claimed.callback(mark.release)
+        for step in steps:
+            for mark in tuple(dead):
+                try:
+                    found += step(mark, named)
+                except (DeploymentError, OSError) as error:
+                    trouble.append(f"run {mark.run_id}: {error}")
+                    dead.remove(mark)
     if trouble:
         raise DeploymentError(f"could not remove what dead runs left: {'; '.join(trouble)}")
     return found
@@ -67,14 +74,18 @@ def _left(mark: marks.Mark, named: Path) -> list[str]:
         *(f"process {pid}" for pid in remains.processes_of(mark.run_id)),
         *(f"network namespace {path.name}" for path in remains.namespaces_of(mark.run_id, named)),
         *(f"control group {path}" for path in cgroups.groups_of(mark.run_id)),
+        *tuning.standing(mark.directory),
         *([f"directory {mark.directory}"] if mark.directory.is_dir() else []),
         f"mark of run {mark.run_id}",
     ]
 
 
+def _sent_home(mark: marks.Mark, named: Path) -> list[str]:
+    return remains.kill_processes(mark.run_id) + remains.give_back_interfaces(mark.directory)
+
+
 def _removed(mark: marks.Mark, named: Path) -> list[str]:
-    removed = remains.kill_processes(mark.run_id) + remains.give_back_interfaces(mark.directory)
-    removed += remains.remove_namespaces(mark.run_id, named)
+    removed = remains.remove_namespaces(mark.run_id, named)
     removed += cgroups.remove_groups(mark.run_id) + remains.remove_directory(mark.directory)
     mark.remove()
     return [*removed, f"mark of run {mark.run_id}"]

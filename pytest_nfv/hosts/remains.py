@@ -14,6 +14,7 @@ from pathlib import Path
 from pytest_nfv.hosts import hugepages
 from pytest_nfv.hosts.netns import NAMED, remove_name
 from pytest_nfv.hosts.run_id import RUN_VARIABLE, namespace_prefix
+from pytest_nfv.hosts.tuning import table as tuning
 
 END_DEADLINE_S = 2.0
 _OWNERS = frozenset((b"pytest_nfv.hosts.agent", b"pytest_nfv.deployment.far"))
@@ -107,7 +108,7 @@ def remove_namespaces(run_id: str, directory: Path = NAMED) -> list[str]:
 
 
 def remove_directory(directory: Path) -> list[str]:
-    """Give back the huge pages that the run of this directory added, and remove the directory; return what went.
+    """Put back settings and huge pages as the run of this directory found them, and remove it; return what went.
 
     Processes of the run must have ended: pages in use do not leave the pool.
 
@@ -116,6 +117,6 @@ def remove_directory(directory: Path) -> list[str]:
     """
     if not directory.is_dir():
         return []
-    gone = hugepages.give_back(directory, hugepages.default_pool())
+    gone = tuning.put_back(directory) + hugepages.give_back(directory, hugepages.default_pool())
     shutil.rmtree(directory)
     return [*gone, f"directory {directory}"]

@@ -27,6 +27,7 @@ class Testbed:
         oversubscribe: VNFs share cores where there are too few for what a topology asks.
         simulation: the simulated device's parameters, for kind `sim`.
         rig: the machines and the cables between them, for kind `lab`.
+        may_change: which of `machine.CHANGES` a run may change on this machine; of a lab, its machines say so.
         source: where it was declared.
     """
 
@@ -42,6 +43,7 @@ class Testbed:
     oversubscribe: bool = False
     simulation: Simulation | None = None
     rig: Rig | None = None
+    may_change: frozenset[str] = frozenset()
     source: str = "built in"
 
     def __post_init__(self) -> None:
@@ -83,6 +85,13 @@ class Testbed:
         machines = self.rig.machines.values() if self.rig else ()
         return frozenset(tag for machine in machines for tag in machine.tags)
 
+    @property
+    def device_changes(self) -> frozenset[str]:
+        """What a run may change wherever its device under test is."""
+        if self.rig is None:
+            return self.may_change
+        return frozenset.intersection(*(self.rig.machines[name].may_change for name in self.rig.devices))
+
     def with_link(self, link: Link) -> Testbed:
         """Return the same testbed with another meaning of line rate."""
         return replace(self, link=link)
@@ -102,6 +111,7 @@ class Testbed:
             "vswitches": list(self.vswitches),
             "mtu_octets": self.mtu,
             "oversubscribe": self.oversubscribe,
+            "may_change": sorted(self.device_changes),
             "source": self.source,
         } | ({"rig": self.rig.to_json()} if self.rig else {})
 

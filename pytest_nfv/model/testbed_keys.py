@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pytest_nfv.errors import ConfigurationError
@@ -80,6 +81,14 @@ def _of_machine(field: str, read: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda value: getattr(Machine("any", **{field: read(value)}), field)
 
 
+_MAY_CHANGE = Key(
+    "may_change",
+    '["governor", "offloads"]',
+    f"settings that a run may change, and puts back: {', '.join(CHANGES)}",
+    _of_machine("may_change", lambda value: frozenset(listed(text)(value))),
+    default="none",
+)
+
 HOST = (
     Key(
         "ssh",
@@ -116,13 +125,7 @@ HOST = (
         _cores,
         default="chosen by the placement",
     ),
-    Key(
-        "may_change",
-        '["governor", "offloads"]',
-        f"settings that a run may change, and puts back: {', '.join(CHANGES)}",
-        _of_machine("may_change", lambda value: frozenset(listed(text)(value))),
-        default="none",
-    ),
+    _MAY_CHANGE,
     Key(
         "tags",
         '["x710"]',
@@ -214,6 +217,7 @@ TESTBED = (
         lambda value: checked_mtu(whole(value)),
         default="1500",
     ),
+    replace(_MAY_CHANGE, kinds=("local",)),
     Key(
         "simulation",
         '{ capacity = "12.5Mpps", noise = "0.3%", seed = 7 }',

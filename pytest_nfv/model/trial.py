@@ -172,6 +172,7 @@ class CoreUse:
     Attributes:
         role: `device` or `generator`.
         wall_s: the span that the other values are parts of.
+        frequency_hz: at which it was clocked; None where the machine does not tell.
     """
 
     role: str
@@ -181,6 +182,7 @@ class CoreUse:
     system_s: float
     softirq_s: float
     steal_s: float
+    frequency_hz: float | None = None
 
     @property
     def busy(self) -> float:

@@ -14,6 +14,7 @@ import pytest
 from pytest_nfv.plugin import fixtures, markers, options, workers
 from pytest_nfv.plugin.fixtures import (
     FIXTURES,
+    cpu_freq,
     deploy,
     frame_size,
     hosts,
@@ -27,7 +28,7 @@ from pytest_nfv.plugin.fixtures import (
 if TYPE_CHECKING:
     from pytest_nfv.plugin.settings import Settings
 
-__all__ = ["deploy", "frame_size", "hosts", "link", "nfv_bench", "testbed", "vnf_host", "vswitch"]
+__all__ = ["cpu_freq", "deploy", "frame_size", "hosts", "link", "nfv_bench", "testbed", "vnf_host", "vswitch"]
 
 SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
 

@@ -19,8 +19,12 @@ if TYPE_CHECKING:
     from pytest_nfv.units import FrameSize
 
 
+AS_IT_IS = "clock-as-it-is"
+"""Parameter id of a test that takes `cpu_freq` where no frequency is asked for."""
+
+
 def parametrise(metafunc: pytest.Metafunc, names: frozenset[str], settings: Settings) -> None:
-    """Give a test its testbeds, switches, hosts of VNFs and, where it asks without a list of its own, frame sizes.
+    """Give a test its testbeds, switches, hosts of VNFs, clocks and, where it has no list of its own, frame sizes.
 
     Testbed and switch are session-scoped parameters, so that pytest's own ordering keeps tests of one switch
     together and redeployments few.
@@ -34,6 +38,10 @@ def parametrise(metafunc: pytest.Metafunc, names: frozenset[str], settings: Sett
         metafunc.parametrize("testbed", settings.testbeds, indirect=True, scope="session", ids=ids)
     if "vnf_host" in names and not _parametrised(metafunc, "vnf_host"):
         metafunc.parametrize("vnf_host", settings.vnf_hosts, indirect=True, scope="session")
+    if "cpu_freq" in names and not _parametrised(metafunc, "cpu_freq"):
+        clocks = settings.cpu_freqs or (None,)
+        named = [AS_IT_IS if one is None else str(one).replace(" ", "") for one in clocks]
+        metafunc.parametrize("cpu_freq", clocks, indirect=True, ids=named)
     if "frame_size" in names and not _parametrised(metafunc, "frame_size"):
         sizes = settings.fallback_frame_sizes
         names_of = [size.name if isinstance(size, Mix) else str(size) for size in sizes]

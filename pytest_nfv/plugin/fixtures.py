@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from pytest_nfv.model.mix import Mix
     from pytest_nfv.model.testbed import Testbed
     from pytest_nfv.model.topology import VSwitch
-    from pytest_nfv.units import Link
+    from pytest_nfv.units import Frequency, Link
 
-FIXTURES = frozenset({"testbed", "nfv_bench", "hosts", "deploy", "vswitch", "vnf_host", "frame_size", "link"})
+FIXTURES = frozenset(
+    {"testbed", "nfv_bench", "hosts", "deploy", "vswitch", "vnf_host", "cpu_freq", "frame_size", "link"}
+)
 
 
 @pytest.fixture(scope="session")
@@ -67,6 +69,15 @@ def vnf_host(request: pytest.FixtureRequest) -> str:
     """Where a test's VNFs run, parametrised over what `--nfv-vnf-host` asks: `namespace`, `lxc` or `vm`."""
     name: str = request.param
     return name
+
+
+@pytest.fixture
+def cpu_freq(request: pytest.FixtureRequest, nfv_bench: Bench) -> Iterator[Frequency | None]:
+    """The clock of the device's cores, of `--nfv-cpu-freq`: held for this test, then put back; None as it is."""
+    from pytest_nfv.plugin.session import active
+
+    with active(request.config).clocked(nfv_bench, request.param):
+        yield request.param
 
 
 @pytest.fixture

@@ -73,6 +73,14 @@ OPTIONS = (
         "others take them (64,512,1518)",
         "list",
     ),
+    Option(
+        "cpu-freq",
+        "FREQUENCY[,..]",
+        "",
+        "clock frequencies of the device's cores, such as 1.2GHz,2.4GHz, for tests that take cpu_freq; "
+        "default: as they are",
+        "list",
+    ),
     Option("link", "SPEED", "", "the line rate that `line rate` means, such as 10GbE; default: the testbed's"),
     Option("duration", "DURATION", "1s", "duration of a trial, such as 60s"),
     Option(

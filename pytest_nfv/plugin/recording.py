@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,14 @@ from pytest_nfv.records.store import Store
 if TYPE_CHECKING:
     from pytest_nfv.plugin.settings import Settings
     from pytest_nfv.records.journal import Journal
+
+
+def hosts_of(testbed: str, environment: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield (name, facts) of a testbed's hosts: the device's by the testbed's name, others of a lab by both."""
+    yield testbed, environment["host"]
+    for name, facts in environment.get("hosts", {}).items():
+        if facts != environment["host"]:
+            yield f"{testbed}/{name}", facts
 
 
 class Recording:
@@ -48,7 +56,7 @@ class Recording:
         return Record(
             run=self._run,
             environment=Environment(
-                host={name: one["host"] for name, one in facts.items()},
+                host={name: host for testbed, one in facts.items() for name, host in hosts_of(testbed, one)},
                 testbed={name: one["testbed"] for name, one in facts.items()},
                 vswitches=self._versions,
             ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pytest_nfv.model.testbed import Testbed
     from pytest_nfv.model.topology import Topology
     from pytest_nfv.plugin.settings import Settings
+    from pytest_nfv.units import Frequency
 
 ACTIVE: pytest.StashKey[Session] = pytest.StashKey()
 
@@ -95,6 +97,19 @@ class Session:
             yield bench
         finally:
             bench.close()
+            self.terminal.note(bench.care.told)
+
+    @contextmanager
+    def clocked(self, bench: Bench, frequency: Frequency | None) -> Iterator[None]:
+        """Hold the device's cores at a frequency for what is deployed within; a plan holds nothing."""
+        if self.settings.plan:
+            yield
+            return
+        bench.clock.ask(frequency)
+        try:
+            yield
+        finally:
+            self.terminal.note(bench.clock.done())
 
     def deployer(self, request: pytest.FixtureRequest, bench: Bench) -> Deploy:
         """Return the `deploy` of one test."""
@@ -148,7 +163,7 @@ def _note(used: dict[str, Any], bench: Bench, system: System) -> None:
     name = bench.testbed.name
     used.setdefault("environment", {}).setdefault(name, bench.environment())
     used.setdefault("versions", {})[f"{name}/{system.topology.vswitch}"] = system.version
-    used.setdefault("plan", []).append(f"{name}: {system.topology}")
+    used.setdefault("plan", []).append("; ".join([f"{name}: {system.topology}", *system.where]))
 
 
 class Deployer:

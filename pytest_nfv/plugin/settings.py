@@ -19,7 +19,7 @@ from pytest_nfv.model.testbed_file import load
 from pytest_nfv.model.vnf import HOSTS
 from pytest_nfv.plugin.options import OPTIONS, raw
 from pytest_nfv.search.table import search
-from pytest_nfv.units import Duration, Link, ratio
+from pytest_nfv.units import Duration, Frequency, Link, ratio
 from pytest_nfv.vswitches.table import driver
 
 T = TypeVar("T")
@@ -36,6 +36,7 @@ class Settings:
         vswitches: switches asked for; empty leaves it to each testbed.
         vnf_hosts: where VNFs run, for tests that take it.
         frame_sizes: sizes, or mixes of them, asked for; empty leaves it to each test.
+        cpu_freqs: clock frequencies asked for; empty leaves the cores as they are.
         lock_timeout: how long to wait for a host that another run holds.
         command: option texts that differ from their defaults, for the record.
     """
@@ -45,6 +46,7 @@ class Settings:
     vswitches: tuple[str, ...]
     vnf_hosts: tuple[str, ...]
     frame_sizes: tuple[int | Mix, ...]
+    cpu_freqs: tuple[Frequency, ...]
     goal: SearchGoal
     method: str
     retry_invalid: int
@@ -100,6 +102,7 @@ def settings(config: pytest.Config) -> Settings:
         vswitches=read("vswitch", lambda text: _each(text, _switch)),
         vnf_hosts=read("vnf-host", lambda text: _each(text, _vnf_host)),
         frame_sizes=read("frame-size", lambda text: _each(text, _frame_size)),
+        cpu_freqs=read("cpu-freq", lambda text: _each(text, Frequency.of)),
         goal=goal,
         method=read("search", _method),
         retry_invalid=read("retry-invalid", _count),

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_nfv.deployment.capabilities import switches
+from pytest_nfv.deployment.readiness import Finding, compact, lines
+from pytest_nfv.deployment.ready import of_testbed
 from pytest_nfv.model.trial import TrialResult, TrialSpec
 from pytest_nfv.plugin.interrupts import Interrupts
+from pytest_nfv.plugin.recording import hosts_of
 from pytest_nfv.plugin.workers import in_worker
 from pytest_nfv.records import summary
 from pytest_nfv.units import PacketRate
 
 if TYPE_CHECKING:
+    from pytest_nfv.model.testbed import Testbed
     from pytest_nfv.plugin.settings import Settings
 
 
@@ -30,6 +35,8 @@ class Terminal:
         self._shown = False
         self._invalid: list[pytest.TestReport] = []
         self._measured: list[tuple[str, dict[str, Any]]] = []
+        self._notes: list[str] = []
+        self._ready: dict[str, tuple[Finding, ...]] = {}
 
     @property
     def _reporter(self) -> pytest.TerminalReporter | None:
@@ -48,12 +55,25 @@ class Terminal:
             elif not self._settings.plan:
                 for name, version, missing in switches(testbed):
                     out.append(f"nfv:   switch {name} {version or f'MISSING: {missing}'}")
+                out += self._readiness(testbed)
         return out
+
+    def _readiness(self, testbed: Testbed) -> list[str]:
+        """Return what is known before anything is deployed about what will spoil figures; all of it with -v."""
+        if testbed.kind != "local":
+            return []
+        found = of_testbed(testbed)
+        more = [f"nfv:     {line}" for line in lines(found)] if self._config.get_verbosity() > 0 else []
+        return [f"nfv:   {compact(found)}", *more]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep what the end shows."""
         if getattr(report, "nfv_outcome", "") == "invalid":
             self._invalid.append(report)
+        for name, one in getattr(report, "nfv_used", {}).get("environment", {}).items():
+            if one["testbed"]["kind"] == "lab":  # of this machine the head has told
+                for host, facts in hosts_of(name, one):
+                    self._ready[host] = tuple(Finding(**finding) for finding in facts.get("readiness", ()))
         self._measured += [(report.nodeid, one) for one in getattr(report, "nfv_measurements", [])]
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -67,6 +87,17 @@ class Terminal:
             terminalreporter.section("dataplane", "=")
             for line in summary.lines(self._measured):
                 terminalreporter.write_line(line)
+        for name, found in self._ready.items():
+            terminalreporter.write_line(f"nfv: {name}, {compact(found)}")
+            if self._config.get_verbosity() > 0:
+                for line in lines(found):
+                    terminalreporter.write_line(f"nfv:   {line}")
+        for note in self._notes:
+            terminalreporter.write_line(f"nfv: {note}", yellow=True)
+
+    def note(self, said: Sequence[str]) -> None:
+        """Keep sentences about the machine for the end."""
+        self._notes += said
 
     def waiting(self, what: str) -> None:
         """Say why nothing goes on, in a line that stays."""

@@ -122,6 +122,7 @@ class Account:
                 system_s=before.system_s + core.system_s,
                 softirq_s=before.softirq_s + core.softirq_s,
                 steal_s=before.steal_s + core.steal_s,
+                frequency_hz=_mean(before, core),
             )
         return tuple(sums.values())
 
@@ -161,6 +162,14 @@ class Account:
 
 def _counted(one: int | None, other: int | None) -> int | None:
     return other if one is None else one + (other or 0)
+
+
+def _mean(before: CoreUse, core: CoreUse) -> float | None:
+    """Return the mean frequency over both spans; that of the one that tells it, where the other does not."""
+    if before.frequency_hz is None or core.frequency_hz is None:
+        return core.frequency_hz if before.frequency_hz is None else before.frequency_hz
+    cycles = before.frequency_hz * before.wall_s + core.frequency_hz * core.wall_s
+    return cycles / (before.wall_s + core.wall_s)
 
 
 def _added(one: float | None, other: float | None) -> float | None:

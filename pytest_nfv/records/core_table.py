@@ -8,6 +8,7 @@ from pytest_nfv.model.trial import CoreUse, GuestUse, ThreadUse
 from pytest_nfv.records.account import Account
 from pytest_nfv.records.text import table
 from pytest_nfv.records.wording import numbered, percent, span
+from pytest_nfv.units import Frequency
 
 OTHERS_FROM_S = 1e-3
 OTHERS_MOST = 5
@@ -66,7 +67,9 @@ def _cycles(threads: list[ThreadUse], forwarded: int) -> str:
 def _core(core: CoreUse) -> list[str]:
     parts = (("user", core.user_s), ("system", core.system_s), ("softirq", core.softirq_s))
     shares = ", ".join(f"{name} {percent(part / core.wall_s)}" for name, part in parts)
-    return [f"{core.role} core {core.core}", f"{percent(core.busy)} busy", f"{shares}; steal {span(core.steal_s)}"]
+    clock = "" if core.frequency_hz is None else f"; at {Frequency(core.frequency_hz)}"
+    told = f"{shares}; steal {span(core.steal_s)}{clock}"
+    return [f"{core.role} core {core.core}", f"{percent(core.busy)} busy", told]
 
 
 def _thread(one: ThreadUse) -> list[str]:

@@ -8,7 +8,7 @@ from pytest_nfv.model.verdict import Verdict
 from pytest_nfv.records import explain
 from pytest_nfv.records.chart import charts
 from pytest_nfv.records.compare import Comparison
-from pytest_nfv.records.environment import facts
+from pytest_nfv.records.environment import facts, readiness
 from pytest_nfv.records.matrix import matrix
 from pytest_nfv.records.measurement import Measurement
 from pytest_nfv.records.schema import Entry, Record
@@ -62,6 +62,7 @@ def html(record: Record, comparison: Comparison | None = None) -> str:
         unmeasured=[test for test in record.results if not test.measurements],
         comparison=comparison,
         facts=facts(record),
+        readiness=readiness(record),
     )
 
 

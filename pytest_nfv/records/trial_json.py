@@ -46,7 +46,12 @@ def encode_trial(trial: TrialResult) -> dict[str, Any]:
         ],
         "latency": [encode_latency(one) for one in trial.latency],
         "cores": [
-            {"role": core.role, "core": core.core, **{key: getattr(core, key) for key in _CORE_SPANS}}
+            {
+                "role": core.role,
+                "core": core.core,
+                **{key: getattr(core, key) for key in _CORE_SPANS},
+                "frequency_hz": core.frequency_hz,
+            }
             for core in trial.cores
         ],
         "threads": [
@@ -163,7 +168,8 @@ def _decode_core(node: Node) -> CoreUse:
     if not node.key("wall_s").number() > 0:
         node.key("wall_s").fail("seconds, above 0")
     spans = {key: node.key(key).number() for key in _CORE_SPANS}
-    return CoreUse(node.key("role").text(), node.key("core").count(), **spans)
+    frequency_hz = node.later_key("frequency_hz").maybe(Node.number)
+    return CoreUse(node.key("role").text(), node.key("core").count(), **spans, frequency_hz=frequency_hz)
 
 
 def _decode_thread(node: Node) -> ThreadUse:

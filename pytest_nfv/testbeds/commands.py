@@ -16,9 +16,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     actions = testbed.add_subparsers(required=True, metavar="ACTION")
     discover = actions.add_parser("discover", help="print a first version of a host's part of a testbed file")
     discover.add_argument("host", metavar="HOST", help="`local`, what ssh(1) takes, or a host of --testbed")
-    discover.add_argument("--testbed", metavar="FILE", type=Path, help="file that HOST may be declared in")
+    add_file(discover)
     discover.add_argument("--name", default="", help="what the file is to call it; default: from HOST")
-    add_ssh_config(discover)
     discover.set_defaults(command=_discover)
     check = actions.add_parser("check", help="say what of a testbed file works, what is missing and how to get it")
     check.add_argument("file", metavar="FILE", type=Path)
@@ -29,6 +28,30 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     check.set_defaults(command=_check)
     schema = actions.add_parser("schema", help="print every key of a testbed file")
     schema.set_defaults(command=_schema)
+
+
+def add_file(parser: argparse.ArgumentParser) -> None:
+    """Add the options by which HOST is found."""
+    parser.add_argument("--testbed", metavar="FILE", type=Path, help="file that HOST may be declared in")
+    add_ssh_config(parser)
+
+
+def ready(options: argparse.Namespace) -> str:
+    """Return what `ready` says on HOST.
+
+    Raises:
+        CommandError: the package is not there, or of another version.
+        DeploymentError: no connection.
+    """
+    from pytest_nfv.testbeds.hosts import hosts, named
+    from pytest_nfv.testbeds.ready import ready as ready_there
+
+    machine = named(options.host, options.testbed, "")
+    cores = {"device": options.device_cores, "generator": options.generator_cores}
+    more = [f"--{role}-cores={listed}" for role, listed in cores.items() if listed]
+    more += [word for interface in options.interface for word in ("--interface", interface)]
+    with hosts(options.ssh_config) as host_of:
+        return ready_there(machine, host_of(machine), [*more, *(["--json"] if options.json else [])])
 
 
 def add_ssh_config(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_nfv.deployment import bench as module
+from pytest_nfv.deployment import rig_care
 from pytest_nfv.deployment.bench import Bench
 from pytest_nfv.deployment.plan import Placement
 from pytest_nfv.deployment.rig_plan import HostCores
@@ -253,6 +254,13 @@ def test_every_host_of_a_rig_is_held_once_before_the_first_deployment(
     testbed = load(tmp_path / "lab.toml")["lab"]
     monkeypatch.setattr(module, "RigLabs", NoRig)
     held: list[tuple[dict[str, object], int]] = []
+
+    def places(rig: object, placement: Placement) -> dict[str, object]:
+        assert held, "what may be set is set on hosts that are held"
+        return {}
+
+    monkeypatch.setattr(rig_care, "places", places)
+    monkeypatch.setattr(rig_care, "clocks", places)
     one = Bench(testbed, new_run_id(), Watch(), lambda hosts: held.append((dict(hosts), len(stand.tried))))
     one.system(GOOD)
     one.system(OTHER)

@@ -17,8 +17,10 @@ from pytest_nfv.units import (
     BitRate,
     Duration,
     FrameSize,
+    Frequency,
     Gbps_l1,
     Gbps_l2,
+    GHz,
     Link,
     Mpps,
     PacketRate,
@@ -30,6 +32,16 @@ from pytest_nfv.units import (
 
 sizes = st.integers(64, 9600)
 rates = st.floats(0, 1e12, allow_nan=False)
+
+
+def test_frequencies() -> None:
+    assert Frequency.of("1.2GHz") == Frequency.of(" 1200 MHz") == Frequency.of("1200000kHz") == 1.2 * GHz
+    assert str(Frequency.of("2401MHz")) == "2.401 GHz"
+    assert Frequency.of("2.3GHz").khz == 2_300_000
+    with pytest.raises(UnitError, match=r"frequency 'fast': accepted: such as 1\.2GHz, 1600MHz"):
+        Frequency.of("fast")
+    with pytest.raises(UnitError, match="cannot add"):
+        _ = 1.2 * GHz + 1 * Mpps  # type: ignore[operator]
 
 
 def test_documentation_examples() -> None:
@@ -122,6 +134,9 @@ def test_texts_are_read(parse: object, text: object, value: float) -> None:
         (Link.of, "10"),
         (Link.of, "0GbE"),
         (Link.of, "fast"),
+        (Frequency.of, "fast"),
+        (Frequency.of, "0GHz"),
+        (Frequency.of, "1.2"),
         (FrameSize, 63),
         (FrameSize, 9601),
         (FrameSize.of, "64.5"),

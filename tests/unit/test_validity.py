@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pytest_nfv.deployment.hops import waterfall
-from pytest_nfv.deployment.validity import reasons_disturbed, reasons_invalid
+from pytest_nfv.deployment.validity import reasons_disturbed, reasons_invalid, reasons_off_clock
 from pytest_nfv.deployment.wiring import Chains
 from pytest_nfv.model.accounts import stolen_from_device_s
 from pytest_nfv.model.offer import Report
 from pytest_nfv.model.topology import P2P, VSwitch
 from pytest_nfv.model.trial import CoreUse, Direction, FlowCounts, GeneratorHealth, Hop, ThreadUse
+from pytest_nfv.units import GHz
 from pytest_nfv.vswitches.protocol import PortCounters
 
 WAY = Direction(0, 1)
@@ -168,3 +169,25 @@ THROUGH_A_VNF = (
     ("s1 tx (out of the switch)", 900),
     ("generator port 1 rx", 900),
 )
+
+
+def clocked(*hz: float | None) -> list[CoreUse]:
+    return [replace(core(), core=number, frequency_hz=one) for number, one in enumerate(hz)]
+
+
+def test_a_device_that_was_clocked_as_asked_is_valid() -> None:
+    assert reasons_off_clock(clocked(1.2e9, 1.2e9 * 1.019, 1.2e9 * 0.981), 1.2 * GHz) == ()
+    assert reasons_off_clock(clocked(3e9, None), None) == ()
+
+
+def test_a_device_that_was_clocked_otherwise_is_not() -> None:
+    found = reasons_off_clock(clocked(1.2e9, 1.6e9, 1.17e9, None), 1.2 * GHz)
+    assert found == (
+        "device core 1 was clocked at 1.6 GHz, not at the 1.2 GHz that were asked",
+        "device core 2 was clocked at 1.17 GHz, not at the 1.2 GHz that were asked",
+        "device core 3 was to be clocked at 1.2 GHz, and does not tell its clock",
+    )
+
+
+def test_the_generators_clock_is_its_own() -> None:
+    assert reasons_off_clock([replace(core(), role="generator", frequency_hz=3e9)], 1.2 * GHz) == ()

@@ -156,6 +156,17 @@ def test_html_is_one_whole_page(samples: Samples) -> None:
     assert len(re.findall(r"<details[^>]* open>", text)) == 2, "what did not pass is unfolded"
 
 
+def test_html_says_what_may_have_spoilt_the_figures(samples: Samples) -> None:
+    record = samples.record()
+    assert "may have spoilt" not in html(record)
+    finding = {"severity": "high", "text": "core 0 is <busy>", "remedy": "end it"}
+    host = {"local": {**record.environment.host["local"], "readiness": [finding]}}
+    page = html(replace(record, environment=replace(record.environment, host=host)))
+    assert "What may have spoilt these figures" in page
+    assert "core 0 is &lt;busy&gt;<br><small>end it</small>" in page
+    assert page.count("core 0 is") == 1, "told once, not among the facts, too"
+
+
 def test_html_shows_text_as_text(samples: Samples) -> None:
     one = replace(samples.failed(), reasons=("<script>alert(1)</script>",))
     text = html(samples.record(one))
