@@ -26,7 +26,7 @@ from pytest_nfv.hosts.local import LocalHost
 run, marks, pages = sys.argv[1:]
 lab = Lab(LocalHost(run), run, directory=Path(marks))
 (lab.directory / "some.sock").touch()
-print(lab._agent.pid, *(lab.huge_pages(int(pages)) if int(pages) else ()), flush=True)
+print(lab._link.pid, *(lab.huge_pages(int(pages)) if int(pages) else ()), flush=True)
 sys.stdin.read()
 """
 

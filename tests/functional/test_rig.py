@@ -24,7 +24,7 @@ SWITCHES = ["linux-bridge", "ovs", "ovs-dpdk", "testpmd"]
 Run = Callable[..., pytest.RunResult]
 
 
-def testbed_file(hosts: dict[str, int], cables: Sequence[tuple[str, str]]) -> str:
+def lab_file(hosts: dict[str, int], cables: Sequence[tuple[str, str]]) -> str:
     """Return a testbed file: hosts with the core that each has, `gen` generating, and the cables between them."""
     text = ""
     for name, core in hosts.items():
@@ -71,7 +71,7 @@ def test_long(deploy, vswitch):
 def lab(tmp_path: Path, needs: Callable[[str], None]) -> Iterator[SshLab]:
     needs("sshd")
     with ssh_lab(tmp_path) as made:
-        (tmp_path / "lab.toml").write_text(testbed_file({"dut": 0, "gen": 1}, BACK_TO_BACK))
+        (tmp_path / "lab.toml").write_text(lab_file({"dut": 0, "gen": 1}, BACK_TO_BACK))
         yield made
 
 
@@ -176,7 +176,7 @@ def test_guest(deploy, vswitch):
 
 
 def test_a_plan_asks_no_host(tmp_path: Path, pytester: pytest.Pytester) -> None:
-    (tmp_path / "lab.toml").write_text(testbed_file({"a": 0, "b": 0, "gen": 1}, IN_A_ROW))
+    (tmp_path / "lab.toml").write_text(lab_file({"a": 0, "b": 0, "gen": 1}, IN_A_ROW))
     pytester.makepyfile(test_rig=SUITE)
     where = [f"--nfv-testbed={tmp_path / 'lab.toml'}", "--nfv-host=dut1", "--nfv-vswitch=linux-bridge"]
     found = pytester.runpytest_subprocess(*where, "--nfv-plan")
@@ -204,7 +204,7 @@ def test_chain(deploy, vswitch):
     print("WAY", [place.split()[0] for place in way])
 """
     with ssh_lab(tmp_path, hosts=("gen", "a", "b"), wires=IN_A_ROW) as lab:
-        (tmp_path / "lab.toml").write_text(testbed_file({"a": 0, "b": 0, "gen": 1}, IN_A_ROW))
+        (tmp_path / "lab.toml").write_text(lab_file({"a": 0, "b": 0, "gen": 1}, IN_A_ROW))
         result = run(lab, suite, "--nfv-vswitch=linux-bridge", "-s")
         result.assert_outcomes(passed=1)
         (line,) = [one for one in result.outlines if "WAY" in one]

@@ -15,7 +15,7 @@ import pytest
 from tests.functional.conftest import EASY, wait_for
 from tests.functional.ssh_lab import SshLab, ssh_lab
 from tests.functional.test_rig import BACK_TO_BACK
-from tests.functional.test_rig import testbed_file as file_of  # whose own name pytest takes for a test's
+from tests.functional.test_rig import lab_file as file_of
 from tests.unit.cpu_tree import CPU, make_tree, read
 
 pytestmark = [

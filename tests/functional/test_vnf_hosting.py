@@ -46,7 +46,7 @@ if kind == "lxc":
 else:
     vnf = NamespaceVnf(lab, space, memory_mib=64)
     child = vnf.start(["sleep", "600"])
-print(json.dumps({"agent": lab._agent.pid}), flush=True)
+print(json.dumps({"agent": lab._link.pid}), flush=True)
 sys.stdin.read()
 """
 
