@@ -48,7 +48,7 @@ def probe(name: str) -> str:
         return vnfs.probe(name)
     if name in ("two-cores", CORES):
         cores = sorted(os.sched_getaffinity(0))
-        switch = VSwitch("any")
+        switch = VSwitch("linux-bridge")
         placed = P2P(switch) if name == "two-cores" else PVP(switch, VNF(L2Fwd()), placement="spread")
         place(placed, built_in()["local"], cores)
         return f"{len(cores)} cores"
