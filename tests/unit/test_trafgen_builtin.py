@@ -161,8 +161,9 @@ def test_errors_keep_their_branch_and_the_process_goes_on(generator: Builtin) ->
     assert_all_came_back(generator.offer(good))
 
 
-def test_it_takes_its_share_of_the_core_before_it_imports_anything_large() -> None:
-    said = "import sys, pytest_nfv.trafgen.__main__; print('numpy' in sys.modules)"
+@pytest.mark.parametrize("process", ["trafgen", "nfproc"])
+def test_it_takes_its_share_of_the_core_before_it_imports_anything_large(process: str) -> None:
+    said = f"import sys, pytest_nfv.{process}.__main__; print('numpy' in sys.modules)"
     assert (
         subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True).stdout
         == "False\n"
