@@ -1,11 +1,12 @@
 """What it costs to run commands on a host: this machine, a namespace, another machine by SSH.
 
-    python benchmarks/hosts.py local|namespace|ssh|lines|facts|all [--runs 5] [--json | --markdown]
+    python benchmarks/hosts.py local|namespace|ssh|lines|trial|facts|all [--runs 5] [--json | --markdown]
 
 `local`, `namespace`, `ssh`: 100 commands (`true`) one after the other, over one connection, beside 100 of plain
 `ssh` with ControlMaster, whose connection stands, too. `lines`: the median of 200 round trips of a line to `cat`
-in the background, as a generator is asked, beside the same through plain `ssh`. `facts`: a host's facts by SSH
-over a connection that stands, beside the limit; with what connecting takes. The far host is a namespace of this
+in the background, as a generator is asked, beside the same through plain `ssh`. `trial`: what a trial takes
+beside its load, device and generator on two hosts by SSH, beside both on this machine. `facts`: a host's facts by
+SSH over a connection that stands, beside the limit; with what connecting takes. The far host is a namespace of this
 machine with an sshd of its own (`tests/functional/ssh_lab.py`); root is needed. A run is `disturbed` where the
 host kept more than 2 % of its cores from the machine; others' work in the machine does not show.
 """
@@ -21,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -28,6 +30,7 @@ from typing import IO
 from benchmarks.deploy import taken_s
 from benchmarks.generator import positive
 from benchmarks.sampling import Row, Sample, in_turns, json_row, markdown_head, markdown_row, plain_row
+from benchmarks.trials import beside_the_load, on_a_lab, on_this_machine
 from pytest_nfv.errors import CapabilityMissing, NfvError
 from pytest_nfv.hosts.facts import read_facts
 from pytest_nfv.hosts.lab import Lab
@@ -124,6 +127,12 @@ def row(what: str, runs: int, lab: SshLab) -> Row:
         facts(lab)
         both = in_turns(runs, partial(facts, lab), lambda: Sample(FACTS_S, 0.0, "none"))
         return Row("facts of a host by SSH", "s", "the limit", "<= 1 s", tuple(both[0]), tuple(both[1]))
+    if what == "trial":
+        with on_a_lab(lab) as far_one, on_this_machine() as here:
+            far_trial, own_trial = partial(beside_the_load, far_one), partial(beside_the_load, here)
+            return replace(
+                _row("a trial beside its load", "ms", runs, far_trial, own_trial), against="this machine"
+            )
     far = lab.ssh("dut")
     try:
         if what == "lines":
@@ -157,7 +166,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-WHAT = ("local", "namespace", "ssh", "lines", "facts")
+WHAT = ("local", "namespace", "ssh", "lines", "trial", "facts")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
