@@ -3,12 +3,13 @@
     python benchmarks/hosts.py local|namespace|ssh|lines|trial|facts|all [--runs 5] [--json | --markdown]
 
 `local`, `namespace`, `ssh`: 100 commands (`true`) one after the other, over one connection, beside 100 of plain
-`ssh` with ControlMaster, whose connection stands, too. `lines`: the median of 200 round trips of a line to `cat`
-in the background, as a generator is asked, beside the same through plain `ssh`. `trial`: what a trial takes
-beside its load, device and generator on two hosts by SSH, beside both on this machine. `facts`: a host's facts by
-SSH over a connection that stands, beside the limit; with what connecting takes. The far host is a namespace of
-this machine with an sshd of its own (`tests/functional/ssh_lab.py`); root is needed. A run is `disturbed` where the
-host kept more than 2 % of its cores from the machine; others' work in the machine does not show.
+`ssh` with ControlMaster, whose connection stands, too. `lines`: the median of 200 round trips of a line to
+`cat` in the background, as a generator is asked, beside the same through plain `ssh`. `trial`: what a trial
+takes beside its load, device and generator on two hosts by SSH, beside both on this machine. `facts`: a host's
+facts by SSH over a connection that stands, beside the limit; with what connecting takes. The far host is a
+namespace of this machine with an sshd of its own (`tests/functional/ssh_lab.py`); root is needed. A run is
+`disturbed` where the host kept more than 2 % of its cores from the machine; others' work in the machine does
+not show.
 """
 
 from __future__ import annotations
