@@ -48,7 +48,7 @@ def test_a_longer_chain_takes_longer(deploy: Deploy, vswitch: VSwitch, vnf_host:
         Measure one VNF and three, one after the other; again where three took no longer.
 
     Verify:
-        The median of three is above that of one, or the least time of a frame is, of all rounds measured.
+        In most rounds the median of three is above that of one; in a half of them, the least time of a frame is.
     """
     one: list[shapes.Took] = []
     three: list[shapes.Took] = []
@@ -76,12 +76,14 @@ def test_a_chain_takes_less_than_its_vnfs_alone(deploy: Deploy, vswitch: VSwitch
         chain only, so that they cannot be asked.
     """
     took: dict[str, list[float]] = {name: [] for name in NAMES[:3]}
+    means: dict[str, list[float]] = {name: [] for name in NAMES[:3]}
 
     def question() -> str:
         for name, medians in took.items():
             found = measured(deploy, vswitch, vnf_host, name)
             medians.append(found.median_us / 1e6)
-        found.beside(papers.latency_alone(median(took["L3Fwd"]) + median(took["Firewall"])))
+            means[name].append(found.mean_us / 1e6)
+        found.beside(papers.latency_alone(median(means["L3Fwd"]) + median(means["Firewall"])))
         shared = [note for note in found.subject.notes if "vnf0, vnf1" in note]
         if shared and polls(found.trials[-1], "vnf0"):
             pytest.skip(f"{shared[0]}, and VNFs poll; name more in the testbed's device_cores")

@@ -91,9 +91,10 @@ class Bench:
             return SimulatedSystem(self.testbed, topology)
         if self._broken:
             raise DeploymentError(f"testbed {self.testbed.name} broke earlier: {self._broken}")
+        placement = self._place(topology)
+        topology = placement.topology
         if topology in self._failed:
             raise DeploymentError(f"{topology} did not come up before: {self._failed[topology]}")
-        placement = self._place(topology)
         if self._current is not None and (self._current.placement != placement or self._current.broken):
             self._take_down()
         if self._current is None:

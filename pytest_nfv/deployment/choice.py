@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pytest_nfv.errors import ConfigurationError
+from pytest_nfv.model.chain import Chain, Colocated
 from pytest_nfv.model.topology import Topology
 from pytest_nfv.model.vnf import AUTO, VM_ENGINES, VNF
 from pytest_nfv.vswitches.table import driver
@@ -17,16 +20,21 @@ VM_ACCEPTED: dict[str, tuple[str, ...]] = {"veth": VM_ENGINES, "vhost_user": VM_
 """The same inside a guest."""
 
 
-def check_engines(topology: Topology) -> None:
-    """See that the topology's switch is known, and every VNF can be at it.
+def with_engines(topology: Topology) -> Topology:
+    """Return a topology with every VNF's engine chosen for its switch.
 
     Raises:
-        ConfigurationError: names the VNF, the switch and what is accepted.
+        ConfigurationError: an unknown switch, or a VNF that cannot be at it; names both and what is accepted.
     """
     switch = topology.vswitch
     joins = driver(switch.name).joins(dict(switch.settings))
-    for vnf in dict.fromkeys(vnf for lane in topology.lanes for vnf in lane):
-        chosen(vnf, joins, str(switch))
+    if isinstance(topology, Colocated):
+        return replace(topology, chain=_with_engines(topology.chain, joins))
+    return _with_engines(topology, joins) if isinstance(topology, Chain) else topology
+
+
+def _with_engines(chain: Chain, joins: str) -> Chain:
+    return chain.of([chosen(vnf, joins, str(chain.vswitch)) for vnf in chain.vnfs])
 
 
 def chosen(vnf: VNF, joins: str, switch: str) -> VNF:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pytest_nfv.deployment.choice import check_engines
+from pytest_nfv.deployment.choice import with_engines
 from pytest_nfv.deployment.cores import Cores, sockets_of, spread
 from pytest_nfv.errors import CapabilityMissing, ConfigurationError
 from pytest_nfv.model.machine import NicPort
@@ -145,7 +145,7 @@ def place(
         CapabilityMissing: fewer than two cores: device and generator would measure each other; or too few for the
             placement that the topology asks for.
     """
-    check_engines(topology)
+    topology = with_engines(topology)
     allowed = sorted(allowed_cores)
     for key, cores in (("device_cores", testbed.device_cores), ("generator_cores", testbed.generator_cores)):
         for core in cores:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pytest_nfv.deployment.choice import with_engines
 from pytest_nfv.deployment.plan import place
 from pytest_nfv.deployment.rig_plan import assumed_cores, place_on_rig
 from pytest_nfv.deployment.system import SimulatedSystem
@@ -60,7 +61,7 @@ class Planner:
         Raises:
             ConfigurationError, CapabilityMissing: it cannot be placed here.
         """
-        lines = [f"{topology} on testbed {testbed.name} (simulated), line rate {testbed.link}"]
+        lines = [f"{with_engines(topology)} on testbed {testbed.name} (simulated), line rate {testbed.link}"]
         if testbed.rig is not None:
             lines = place_on_rig(topology, testbed, assumed_cores(testbed.rig)).lines()
         elif testbed.kind != "sim":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pytest_nfv.deployment.choice import check_engines
+from pytest_nfv.deployment.choice import with_engines
 from pytest_nfv.deployment.cores import spread
 from pytest_nfv.deployment.plan import Placement, Split, receiver_core
 from pytest_nfv.deployment.wiring import Chains
@@ -67,7 +67,7 @@ def place_on_rig(topology: Topology, testbed: Testbed, hosts: Mapping[str, HostC
             f"{topology}: sender and receiver are applications on one machine with the switch",
             "run it on that machine itself: --nfv-host=local",
         )
-    check_engines(topology)
+    topology = with_engines(topology)
     generator = _generator_core(rig, hosts)
     splits: list[Split] = []
     notes: list[str] = []

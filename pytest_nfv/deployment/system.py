@@ -8,7 +8,7 @@ from typing import Protocol
 
 from pytest_nfv import __version__
 from pytest_nfv.deployment.calibration import Floor
-from pytest_nfv.deployment.choice import check_engines
+from pytest_nfv.deployment.choice import with_engines
 from pytest_nfv.deployment.deploy import Deployment
 from pytest_nfv.deployment.limits import Key, Limits
 from pytest_nfv.deployment.observer import Observer
@@ -149,9 +149,8 @@ class SimulatedSystem:
         Raises:
             ConfigurationError: it does not.
         """
-        check_engines(topology)
         self.testbed = testbed
-        self.topology = topology
+        self.topology = with_engines(topology)
 
     def addresses(self) -> tuple[str, ...]:
         """Return the addresses that frames carry in the simulation."""

@@ -123,7 +123,8 @@ class Vnfs:
     @property
     def notes(self) -> tuple[str, ...]:
         """What must be read beside every figure."""
-        return tuple(note for one in self._running.values() for note in one.notes)
+        told = tuple(note for one in self._running.values() for note in one.notes)
+        return (*unlimited(self._vnfs), *told)
 
     def counters(self) -> dict[str, VnfCounters]:
         """Read all, by the instance's name."""
@@ -171,6 +172,15 @@ class Vnfs:
         """Take them down, the last first; safe to call twice."""
         self._running.clear()
         self._undo.close()
+
+
+def unlimited(vnfs: Mapping[int, VNF]) -> tuple[str, ...]:
+    """Return the notes that memory asks for where none is a VNF's own: the kernel forwards in no process of it."""
+    return tuple(
+        f"vnf{number}: memory_mib={vnf.memory_mib} limits nothing: the kernel of the host forwards for it"
+        for number, vnf in vnfs.items()
+        if vnf.memory_mib and vnf.engine == "kernel" and vnf.host != "vm"
+    )
 
 
 def _named(instance: Instance) -> str:

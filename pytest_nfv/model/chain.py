@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from pytest_nfv.errors import ConfigurationError
 from pytest_nfv.model.topology import PAIRS_MAX, VSwitch, vswitch_of
@@ -83,6 +84,12 @@ class Chain:
     def directions(self) -> tuple[Direction, ...]:
         """The ways that are loaded."""
         return (Direction(0, 1), Direction(1, 0)) if self.bidirectional else (Direction(0, 1),)
+
+    def of(self, vnfs: Sequence[VNF]) -> Self:
+        """Return the same with other VNFs, as many."""
+        made = copy(self)
+        object.__setattr__(made, "vnfs", tuple(vnfs))
+        return made
 
     @property
     def lanes(self) -> tuple[tuple[VNF, ...], ...]:

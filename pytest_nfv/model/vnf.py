@@ -22,6 +22,10 @@ HOSTS = ("namespace", "lxc", "vm")
 VNICS_MAX = 16
 VM_MEMORY_MIB = 1024
 """A VM's memory where nothing else is said, as in S16."""
+MEMORY_MIN_MIB = {"namespace": 16, "lxc": 4, "vm": 64}
+"""The least memory that a program on each host starts in."""
+VM_TESTPMD_MIB = 512
+"""The least memory of a guest with testpmd: its root file system, DPDK's libraries in it, and huge pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ class VNF:
         vnics: how many, in pairs. More than two split the load: frames take turns with the pairs (S16's S3).
         queues: queue pairs of each; of a VM at most its vCPUs.
         vcpus: virtual processors of a VM.
-        memory_mib: MiB of memory; 0 sets no limit, and 1 GiB for a VM.
+        memory_mib: MiB of memory; 0 sets no limit, and 1 GiB for a VM. Outside a VM the kernel's engine has none.
     """
 
     function: Function
@@ -78,6 +82,17 @@ class VNF:
                 f"VNF(queues={self.queues}, host='vm', vcpus={self.vcpus}): accepted: up to {self.vcpus}: "
                 f"a guest's kernel uses no more queues than it has processors"
             )
+        if self.host == "vm" and self.engine == "testpmd" and self.queues > 1:
+            raise ConfigurationError(
+                f"VNF(queues={self.queues}, engine='testpmd', host='vm'): accepted: 1, or engine='kernel'"
+            )
+        testpmd = self.host == "vm" and self.engine == "testpmd"
+        least = VM_TESTPMD_MIB if testpmd else MEMORY_MIN_MIB[self.host]
+        if 0 < self.memory_mib < least:
+            raise ConfigurationError(
+                f"VNF(memory_mib={self.memory_mib}, engine={self.engine!r}, host={self.host!r}): accepted: from "
+                f"{least}, or 0 for {f'{VM_MEMORY_MIB} MiB' if self.host == 'vm' else 'no limit'}"
+            )
         if self.vcpus > 1 and self.host != "vm":
             raise ConfigurationError(f"VNF(vcpus={self.vcpus}, host={self.host!r}): accepted: 1, or host='vm'")
 
@@ -98,5 +113,7 @@ class VNF:
 
     def __str__(self) -> str:
         more = f", {self.vnics} vNICs" if self.vnics > 2 else ""
+        more += f", {self.queues} queues" if self.queues > 1 else ""
         more += f", {self.vcpus} vCPUs" if self.vcpus > 1 else ""
+        more += f", {self.memory_mib} MiB" if self.memory_mib else ""
         return f"{self.function} by {self.engine} in {self.host}{more}"

@@ -21,13 +21,14 @@ from pytest_nfv.hosts.local import LocalHost
 from pytest_nfv.hosts.namespace import NamespaceHost
 from pytest_nfv.hosts.protocol import Completed, Process
 from pytest_nfv.hosts.run_id import RUN_VARIABLE
+from pytest_nfv.model.vnf import MEMORY_MIN_MIB
 from pytest_nfv.vnfs.lxc_attached import AttachedProcess
 from pytest_nfv.vnfs.lxc_config import ContainerConfig, Mount
 from pytest_nfv.vnfs.lxc_rootfs import PATH, READY, make_rootfs, static_busybox
 
 START_S = 20.0
 STOP_S = 2.0
-MEMORY_MIN_MIB = 4
+MEMORY_LEAST_MIB = MEMORY_MIN_MIB["lxc"]
 _LOOK_EVERY_S = 0.01
 _PROGRAMS = ("lxc-start", "lxc-attach")
 
@@ -58,9 +59,9 @@ class LxcVnf:
         Raises:
             ConfigurationError: a limit below 4 MiB.
         """
-        if memory_mib and memory_mib < MEMORY_MIN_MIB:
+        if memory_mib and memory_mib < MEMORY_LEAST_MIB:
             raise ConfigurationError(
-                f"memory_mib={memory_mib}: accepted: 0 for no limit, or {MEMORY_MIN_MIB} MiB and more"
+                f"memory_mib={memory_mib}: accepted: 0 for no limit, or {MEMORY_LEAST_MIB} MiB and more"
             )
         self._namespace = namespace
         self._cores, self._mounts, self._memory_mib = tuple(cores), tuple(mounts), memory_mib

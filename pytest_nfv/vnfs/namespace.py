@@ -15,8 +15,9 @@ from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.local import LocalHost
 from pytest_nfv.hosts.namespace import NamespaceHost
 from pytest_nfv.hosts.protocol import Completed, Process
+from pytest_nfv.model.vnf import MEMORY_MIN_MIB
 
-MEMORY_MIN_MIB = 16
+MEMORY_LEAST_MIB = MEMORY_MIN_MIB["namespace"]
 _REFUSED = ("cannot make PID", "cannot mount", "cannot keep mounts")  # as hosts/launch.py says it
 
 
@@ -44,9 +45,9 @@ class NamespaceVnf:
             ConfigurationError: a limit below 16 MiB.
             CapabilityMissing: no such namespaces for us here, or no memory limit.
         """
-        if memory_mib and memory_mib < MEMORY_MIN_MIB:
+        if memory_mib and memory_mib < MEMORY_LEAST_MIB:
             raise ConfigurationError(
-                f"memory_mib={memory_mib}: accepted: 0 for no limit, or {MEMORY_MIN_MIB} MiB and more"
+                f"memory_mib={memory_mib}: accepted: 0 for no limit, or {MEMORY_LEAST_MIB} MiB and more"
             )
         group = lab.limit_memory(namespace, memory_mib) if memory_mib else ""
         entry = replace(namespace.entry, cgroup=group, enclosed=True)

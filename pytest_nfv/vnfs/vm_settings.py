@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from pytest_nfv.errors import ConfigurationError
+from pytest_nfv.model.vnf import MEMORY_MIN_MIB, VM_TESTPMD_MIB
 
 Accelerator = Literal["kvm", "tcg"]
 Wanted = Literal["auto", "kvm", "tcg"]
@@ -17,9 +18,7 @@ NICS_MAX = 16  # each has a slot on the one bus of the machine
 VCPUS_MAX = 64
 QUEUES_MAX = 16
 SLOTS = (256, 512, 1024)
-MEMORY_MIB = (64, 1 << 20)
-TESTPMD_MIB = 512
-"""The least memory of a guest with testpmd: its root file system, DPDK's libraries in it, and huge pages."""
+MEMORY_MIB = (MEMORY_MIN_MIB["vm"], 1 << 20)
 _SOCKET_OCTETS = 107
 _ADDRESS = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}")
@@ -113,8 +112,8 @@ class Machine:
             raise ConfigurationError(f"accelerator {self.accelerator!r}: accepted: {', '.join(get_args(Wanted))}")
         if self.engine not in get_args(Engine):
             raise ConfigurationError(f"engine {self.engine!r}: accepted: {', '.join(get_args(Engine))}")
-        if self.engine == "testpmd" and self.memory_mib < TESTPMD_MIB:
-            raise ConfigurationError(f"memory_mib {self.memory_mib} with testpmd: accepted: from {TESTPMD_MIB}")
+        if self.engine == "testpmd" and self.memory_mib < VM_TESTPMD_MIB:
+            raise ConfigurationError(f"memory_mib {self.memory_mib} with testpmd: accepted: from {VM_TESTPMD_MIB}")
         if self.engine == "testpmd" and any(nic.queues > 1 for nic in self.nics):
             raise ConfigurationError("vNICs with several queues and testpmd: accepted: one queue each")
         if not 68 <= self.mtu <= 9600:

@@ -186,7 +186,7 @@ def test_a_plan_asks_no_host(tmp_path: Path, pytester: pytest.Pytester) -> None:
         [
             "*device P2P(linux-bridge, both ways) on a, core 0, ports eth1 (eth1), eth2 (eth2)",
             "*generator on gen, core 1, ports eth1 (eth1), eth2 (eth2)",
-            "*vnf2 L2Fwd by auto in namespace on core 0",
+            "*vnf2 L2Fwd by kernel in namespace on core 0",
         ]
     )
 

@@ -128,6 +128,19 @@ def test_oversubscription_by_ini(run: Run, pytester: pytest.Pytester, value: str
     assert ("1 planned" in run(CROWD, "--nfv-plan", host="local").stdout.str()) is planned
 
 
+def test_a_plan_counts_deployments_that_differ_in_memory(run: Run) -> None:
+    suite = """
+        import pytest
+        from pytest_nfv import PVP, VNF, L2Fwd, kpps
+        @pytest.mark.parametrize(("engine", "memory"), [("auto", 0), ("numpy", 0), ("numpy", 64), ("numpy", 128)])
+        def test_it(deploy, engine, memory):
+            assert deploy(PVP("ovs-dpdk", VNF(L2Fwd(), engine=engine, memory_mib=memory))).sustains(1 * kpps)
+    """
+    text = run(suite, "--nfv-plan", host="local").stdout.str()
+    assert "in all 3 deployments, " in text
+    assert "by numpy in namespace, 128 MiB) on testbed local" in text
+
+
 def test_a_plan_says_where_each_vnf_would_be(run: Run) -> None:
     suite = """
         from pytest_nfv import PVP, VNF, Chain, Colocated, L2Fwd, L3Fwd, kpps
@@ -142,13 +155,15 @@ def test_a_plan_says_where_each_vnf_would_be(run: Run) -> None:
     assert result.ret == 0
     text = result.stdout.str()
     assert "2 planned" in text
-    assert "Chain(ovs-dpdk, L2Fwd by auto in namespace > L3Fwd(10 routes) by auto in vm) on testbed local" in text
+    assert (
+        "Chain(ovs-dpdk, L2Fwd by numpy in namespace > L3Fwd(10 routes) by kernel in vm) on testbed local" in text
+    )
     result.stdout.re_match_lines(
         [
             r"\s+device ovs-dpdk on core .*; 2 generator ports",
-            r"\s+vnf0 L2Fwd by auto in namespace on core \d+",
-            r"\s+vnf1 L3Fwd\(10 routes\) by auto in vm on core \d+",
-            r"\s+2 x PVP\(linux-bridge, L2Fwd by auto in namespace\) on testbed local.*",
+            r"\s+vnf0 L2Fwd by numpy in namespace on core \d+",
+            r"\s+vnf1 L3Fwd\(10 routes\) by kernel in vm on core \d+",
+            r"\s+2 x PVP\(linux-bridge, L2Fwd by kernel in namespace\) on testbed local.*",
             r"\s+device linux-bridge on core .*; 4 generator ports",
         ]
     )

@@ -27,7 +27,7 @@ from pytest_nfv.model.topology import Topology
 from pytest_nfv.model.trial import TrialResult, TrialSpec
 from pytest_nfv.model.vnf import VNF
 
-ONE, TWO = VNF(L2Fwd()), VNF(L2Fwd(), engine="numpy")
+ONE, TWO = VNF(L2Fwd(), engine="kernel"), VNF(L2Fwd(), engine="numpy")
 GOOD, OTHER, BAD = PVP("linux-bridge", ONE), Chain("linux-bridge", [ONE, ONE]), PVP("linux-bridge", TWO)
 
 
@@ -111,6 +111,18 @@ def test_what_did_not_come_up_is_told_again_without_another_attempt(bench: Bench
         bench.system(BAD)
     assert str(again.value) == f"{BAD} did not come up before: vnf0 ended: no such engine"
     assert stand.tried == [BAD]
+
+
+def test_an_engine_that_was_chosen_fails_by_its_name_and_as_if_it_were_named(
+    bench: Bench, stand: type[Stand]
+) -> None:
+    stand.fails[GOOD] = DeploymentError("no")
+    with pytest.raises(DeploymentError, match=r"^no$"):
+        bench.system(PVP("linux-bridge", VNF(L2Fwd())))
+    for again in (GOOD, PVP("linux-bridge", VNF(L2Fwd()))):
+        with pytest.raises(DeploymentError, match=r"L2Fwd by kernel in namespace.* did not come up before: no"):
+            bench.system(again)
+    assert stand.tried == [GOOD]
 
 
 def test_another_topology_is_tried(bench: Bench, stand: type[Stand]) -> None:

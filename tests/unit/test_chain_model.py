@@ -12,7 +12,8 @@ from pytest_nfv.model.chain import CHAIN_MAX, PVP, Chain, Colocated
 from pytest_nfv.model.nf import Firewall, L2Fwd, L3Fwd, Own, Signature
 from pytest_nfv.model.topology import PAIRS_MAX, VSwitch
 from pytest_nfv.model.trial import Direction
-from pytest_nfv.model.vnf import ENGINES, HOSTS, VNF
+from pytest_nfv.model.vnf import ENGINES, HOSTS, VM_MEMORY_MIB, VNF
+from pytest_nfv.vnfs.vm_settings import Engine, Machine, VhostUser
 
 ONE = VNF(L2Fwd())
 ANY = cast(Any, object())
@@ -33,6 +34,20 @@ ANY = cast(Any, object())
         (lambda: VNF(L2Fwd(), queues=True), "VNF(queues=True): accepted: 1 to 16"),
         (lambda: VNF(L2Fwd(), memory_mib=-1), "VNF(memory_mib=-1): accepted: 0 to "),
         (lambda: VNF(L2Fwd(), memory_mib=cast(Any, 0.5)), "VNF(memory_mib=0.5): accepted: 0 to "),
+        (
+            lambda: VNF(L2Fwd(), memory_mib=1),
+            "VNF(memory_mib=1, engine='auto', host='namespace'): accepted: from 16, or 0 for no limit",
+        ),
+        (lambda: VNF(L2Fwd(), host="lxc", memory_mib=3), "accepted: from 4, or 0 for no limit"),
+        (lambda: VNF(L2Fwd(), host="vm", memory_mib=10), "accepted: from 64, or 0 for 1024 MiB"),
+        (
+            lambda: VNF(L2Fwd(), host="vm", engine="testpmd", memory_mib=511),
+            "VNF(memory_mib=511, engine='testpmd', host='vm'): accepted: from 512, or 0 for 1024 MiB",
+        ),
+        (
+            lambda: VNF(L2Fwd(), host="vm", engine="testpmd", queues=2, vcpus=2),
+            "VNF(queues=2, engine='testpmd', host='vm'): accepted: 1, or engine='kernel'",
+        ),
         (
             lambda: VNF(L2Fwd(), engine="numpy", host="vm"),
             "VNF(L2Fwd, engine='numpy', host='vm'): accepted: kernel, testpmd",
@@ -119,6 +134,8 @@ def test_equal_ones_share_a_deployment_and_others_do_not() -> None:
 def test_how_they_are_written() -> None:
     assert str(VNF(L3Fwd(10), vnics=4)) == "L3Fwd(10 routes) by auto in namespace, 4 vNICs"
     assert str(VNF(L2Fwd(), host="vm", vcpus=2)) == "L2Fwd by auto in vm, 2 vCPUs"
+    more = VNF(L2Fwd(), host="vm", vcpus=2, queues=2, memory_mib=4096)
+    assert str(more) == "L2Fwd by auto in vm, 2 queues, 2 vCPUs, 4096 MiB"
     chain = Chain("ovs", [ONE, VNF(Signature(), engine="numpy")], bidirectional=True, placement="same_core")
     assert str(chain) == (
         "Chain(ovs, L2Fwd by auto in namespace > Signature by numpy in namespace, both ways, same_core)"
@@ -132,6 +149,33 @@ def test_how_they_are_written() -> None:
 )
 def test_only_a_router_is_addressed(function: L2Fwd, routes: bool) -> None:
     assert VNF(function).routes is routes
+
+
+@pytest.mark.parametrize(
+    "vnf",
+    [
+        VNF(L2Fwd(), memory_mib=16),
+        VNF(L2Fwd(), host="lxc", memory_mib=4),
+        VNF(L2Fwd(), host="vm", memory_mib=64),
+        VNF(L2Fwd(), host="vm", engine="testpmd", memory_mib=512),
+        VNF(L2Fwd(), host="vm", engine="testpmd"),
+        VNF(L2Fwd(), host="vm", queues=2, vcpus=2),
+    ],
+    ids=str,
+)
+def test_what_a_vnf_declares_its_machine_takes(vnf: VNF) -> None:
+    if vnf.host == "vm":
+        nics = (VhostUser("/run/s", "02:6e:00:00:03:00", queues=vnf.queues),)
+        engine: Engine = "testpmd" if vnf.engine == "testpmd" else "kernel"
+        assert Machine(nics, vnf.vcpus, vnf.memory_mib or VM_MEMORY_MIB, engine=engine)
+
+
+def test_a_chain_of_other_vnfs_is_otherwise_the_same() -> None:
+    two = VNF(L2Fwd(), engine="kernel")
+    for made in (PVP, lambda *args, **more: Chain(args[0], [args[1]], **more)):
+        before = made("ovs", ONE, bidirectional=True, placement="spread")
+        assert before.of([two]) == made("ovs", two, bidirectional=True, placement="spread")
+        assert before.vnfs == (ONE,)
 
 
 def test_an_engine_chosen_changes_nothing_else() -> None:

@@ -197,9 +197,9 @@ def test_a_placement_tells_where_each_vnf_is() -> None:
     testbed = replace(LOCAL, oversubscribe=True)
     lines = place(chain(2, "spread"), testbed, [0, 1], {0: 0}).lines()
     assert lines[2:] == [
-        "  vnf0 L2Fwd by auto in namespace on core 0",
-        "  vnf1 L2Fwd by auto in namespace on core 0",
-        "  note: oversubscribed: Chain(linux-bridge, L2Fwd by auto in namespace > L2Fwd by auto in namespace, "
+        "  vnf0 L2Fwd by kernel in namespace on core 0",
+        "  vnf1 L2Fwd by kernel in namespace on core 0",
+        "  note: oversubscribed: Chain(linux-bridge, L2Fwd by kernel in namespace > L2Fwd by kernel in namespace, "
         "spread) takes 2 device cores beside core 0, on any socket; there are 0",
         "  note: core 0 is shared by linux-bridge, vnf0, vnf1",
     ]

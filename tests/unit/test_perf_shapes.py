@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from perf_tests import papers, shapes
 from perf_tests.s16 import ROUNDS, asked_again
-from perf_tests.usage import polls, used, wanted
+from perf_tests.usage import fits, polls, used, wanted
 from pytest_nfv.model.trial import CoreUse, Direction, FlowCounts, Hop, ThreadUse, TrialResult, TrialSpec
 
 WAY = Direction(0, 1)
@@ -97,6 +98,39 @@ def test_pairs_do_not_multiply() -> None:
     assert "3 pairs forwarded 6,000,000 pps in all" in shapes.no_more_than_its_parts(1e6, {2: 2e6, 3: 6e6})
 
 
+def test_on_one_core_pairs_forward_what_one_does() -> None:
+    assert shapes.no_more_than_its_parts(1e6, {2: 1.2e6, 3: 0.8e6}, one_core=True) == ""
+    wrong = shapes.no_more_than_its_parts(1e6, {2: 2e6, 3: 1.4e6}, one_core=True)
+    assert wrong == "2 pairs forwarded 2,000,000 pps in all, one alone 1,000,000 pps"
+
+
+def chains_asked(times: float, seed: int) -> str:
+    """Ask S5 of chains of three that forward so many times what one VNF does, each trial off by some 10 %."""
+    noise = Random(seed)
+    one: list[float] = []
+    three: list[float] = []
+
+    def question() -> str:
+        one.extend(noise.gauss(1e6, 1e5) for _ in range(3))
+        three.extend(times * noise.gauss(1e6, 1e5) for _ in range(3))
+        return shapes.no_faster(one, three)
+
+    return asked_again(question)
+
+
+@pytest.mark.parametrize(("times", "least", "most"), [(1.2, 0, 20), (0.8, 98, 100), (0.4, 100, 100)])
+def test_a_chain_that_is_faster_fails_and_one_that_is_slower_holds(times: float, least: int, most: int) -> None:
+    held = sum(chains_asked(times, seed) == "" for seed in range(100))
+    assert least <= held <= most
+
+
+def test_what_chains_forwarded_is_said() -> None:
+    assert (
+        shapes.no_faster([1e6, 5e6, 1e6], [2e6, 9e6, 2e6])
+        == "three VNFs forwarded 2,000,000 pps, one 1,000,000 pps"
+    )
+
+
 def test_equal_pairs_get_alike() -> None:
     assert shapes.alike([2e5, 3e5, 2.5e5]) == ""
     assert shapes.alike([2e5, 5e5, 5e5]) == "of equal pairs one forwarded 200,000 pps and another 500,000 pps"
@@ -132,7 +166,10 @@ def took(*medians_us: float, least_us: float) -> list[shapes.Took]:
     ("one", "three", "holds"),
     [
         (took(50, 500, 51, least_us=20), took(54, 53, 55, least_us=20), True),
-        (took(90, 90, 90, least_us=20), took(54, 53, 55, least_us=24), True),  # others ran beside the one
+        (took(50, 500, least_us=20), took(54, 53, least_us=24), True),  # others ran beside the one
+        (took(50, 500, least_us=20), took(54, 53, least_us=20), False),
+        (took(90, 90, 90, least_us=20), took(54, 53, 55, least_us=24), False),  # whatever the least says
+        (took(50, 500, 510, least_us=20), took(54, 53, 55, least_us=24), False),
         (took(50, 60, 51, least_us=20), took(40, 53, 50, least_us=19), False),
         (took(50, least_us=20), took(50, least_us=20), False),
     ],
@@ -143,7 +180,8 @@ def test_a_longer_chain_takes_longer(one: list[shapes.Took], three: list[shapes.
 
 def test_what_a_chain_took_is_said() -> None:
     assert shapes.takes_longer(took(51, least_us=20), took(50, least_us=19)) == (
-        "three VNFs took 50.0 us (at least 19.0), one 51.0 us (at least 20.0)"
+        "in 0 of 1 rounds three VNFs took longer than one; medians "
+        "50.0 us (at least 19.0) and 51.0 us (at least 20.0)"
     )
 
 
@@ -178,11 +216,23 @@ def test_use_is_the_components_own() -> None:
         ThreadUse("device", "vnf0 napi2", 0.2, 0.0),
         ThreadUse("device", "pmd-c00", 1.5, 0.4, worked_s=0.3),
     )
-    one = trial(0, 0, threads)
-    assert (used(one, "vnf0"), wanted(one, "vnf0")) == pytest.approx((0.3, 0.6))
-    assert (used(one, "switch"), wanted(one, "switch")) == pytest.approx((0.75, 1.0))
+    one = trial(0, 0, threads)  # of 1 s; the account takes 2 s
+    assert (used(one, "vnf0"), wanted(one, "vnf0")) == pytest.approx((0.6, 0.3))
+    assert (used(one, "switch"), wanted(one, "switch")) == pytest.approx((0.75, 0.95))
     assert (polls(one, "vnf0"), polls(one, "switch")) == (False, True)
     assert (used(one, "vnf1"), wanted(one, "vnf1")) == (0.0, 0.0)
+
+
+def test_what_had_its_core_for_half_of_the_account_wanted_half() -> None:
+    half = trial(0, 0, (ThreadUse("generator", "generator", 1.0, 0.0, worked_s=0.5),))
+    assert shapes.polls(wanted(half, "generator")) == "it wanted 50.0% of a core; expected: at least 80%"
+
+
+@pytest.mark.parametrize(("cpu_s", "holds"), [(0.0, False), (0.1, True), (2.0, True), (2.1, False)])
+def test_a_vnf_fits_the_devices_cores(cpu_s: float, holds: bool) -> None:
+    one = trial(0, 0, (ThreadUse("device", "vnf0 napi", cpu_s, 0.0),))
+    beside = replace(one, cores=(*one.cores, replace(one.cores[0], role="generator", core=1)))
+    assert fits(beside, "vnf0") is holds
 
 
 def test_papers_figures_are_references_where_the_text_has_them() -> None:

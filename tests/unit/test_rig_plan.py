@@ -107,7 +107,7 @@ def test_a_device_on_the_generators_host_leaves_it_its_core() -> None:
 @given(functions=st.lists(st.sampled_from(FUNCTIONS), min_size=1, max_size=7), hosts=st.integers(2, 4))
 def test_a_chain_goes_on_from_host_to_host(functions: list[Function], hosts: int) -> None:
     """Every VNF is on one host, in order; what each function is told is what the whole chain's would be."""
-    whole = Chain("ovs", [VNF(one) for one in functions])
+    whole = Chain("ovs", [VNF(one, engine="kernel") for one in functions])
     found = placed(whole, in_a_row(hosts))
     assert [vnf for split in found.splits for lane in split.topology.lanes for vnf in lane] == list(whole.vnfs)
     assert [[port.name for port in split.ports] for split in found.splits] == [["p0", "p1"]] * hosts
@@ -146,6 +146,6 @@ def test_what_cannot_go_across_hosts_is_refused() -> None:
 def test_the_plan_says_what_goes_where() -> None:
     lines = placed(Chain("ovs", [VNF(L3Fwd(10)), VNF(L2Fwd())]), in_a_row(2)).lines()
     assert lines[1].endswith(" on dut0, core 1, 2, 3, 4, 5, 6, ports p0 (eth0), p1 (eth1)")
-    assert "    vnf0 L3Fwd(10 routes) by auto in namespace on core 7" in lines
-    assert "    vnf1 L2Fwd by auto in namespace on core 7" in lines
+    assert "    vnf0 L3Fwd(10 routes) by kernel in namespace on core 7" in lines
+    assert "    vnf1 L2Fwd by kernel in namespace on core 7" in lines
     assert lines[-1] == "  generator on gen, core 7, ports p0 (eth0), p1 (eth1)"

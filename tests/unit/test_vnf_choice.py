@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from pytest_nfv.deployment.choice import ACCEPTED, chosen
 from pytest_nfv.deployment.plan import place
 from pytest_nfv.deployment.system import SimulatedSystem
+from pytest_nfv.deployment.vnfs import unlimited
 from pytest_nfv.errors import ConfigurationError
-from pytest_nfv.model.chain import PVP
+from pytest_nfv.model.chain import PVP, Colocated
 from pytest_nfv.model.nf import Firewall, Function, L2Fwd, L3Fwd, Own, Signature
 from pytest_nfv.model.simulation import Simulation
 from pytest_nfv.model.testbed import built_in
-from pytest_nfv.model.topology import VSwitch
+from pytest_nfv.model.topology import P2P, Topology, VSwitch
 from pytest_nfv.model.vnf import ENGINES, FUNCTIONS, HOSTS, VNF
 from pytest_nfv.nfproc.work import work_of
 
@@ -92,6 +95,36 @@ def test_every_function_has_an_engine_at_every_switch(function: Function) -> Non
     for joins in ACCEPTED:
         assert isinstance(function, FUNCTIONS[chosen(VNF(function), joins, "s").engine])
     assert work_of(function)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda switch, vnf: PVP(switch, vnf), lambda switch, vnf: Colocated(PVP(switch, vnf), 2)]
+)
+def test_what_is_placed_says_its_engine_and_is_the_same_as_if_it_were_named(
+    make: Callable[[str, VNF], Topology],
+) -> None:
+    local = built_in()["local"]
+    for switch, engine in (("linux-bridge", "kernel"), ("ovs-dpdk", "numpy")):
+        placed = place(make(switch, VNF(L2Fwd())), local, [0, 1])
+        assert placed == place(make(switch, VNF(L2Fwd(), engine=engine)), local, [0, 1])
+        assert f"L2Fwd by {engine} in namespace" in str(placed.topology)
+    simulated = SimulatedSystem(
+        built_in()["sim"].with_simulation(Simulation(capacity_pps=1e6)), make("ovs", VNF(L2Fwd()))
+    )
+    assert "by kernel" in str(simulated.topology)
+    assert place(P2P(VSwitch("ovs")), local, [0, 1]).topology == P2P(VSwitch("ovs"))
+
+
+def test_memory_that_limits_nothing_is_noted() -> None:
+    vnfs = {
+        0: VNF(L2Fwd(), engine="kernel", memory_mib=64),
+        1: VNF(L2Fwd(), engine="kernel"),
+        2: VNF(L2Fwd(), engine="numpy", memory_mib=64),
+        3: VNF(L2Fwd(), engine="kernel", host="vm", memory_mib=64),
+        4: VNF(L2Fwd(), engine="kernel", host="lxc", memory_mib=64),
+    }
+    assert [note.partition(":")[0] for note in unlimited(vnfs)] == ["vnf0", "vnf4"]
+    assert unlimited(vnfs)[0] == "vnf0: memory_mib=64 limits nothing: the kernel of the host forwards for it"
 
 
 UNDONE = [
