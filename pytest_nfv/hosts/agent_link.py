@@ -16,7 +16,7 @@ from pytest_nfv.errors import DeploymentError
 from pytest_nfv.hosts import remains, userns
 from pytest_nfv.hosts.local import LocalProcess, piped
 from pytest_nfv.hosts.marks import Mark, runtime_directory
-from pytest_nfv.hosts.protocol import MachineHost
+from pytest_nfv.hosts.protocol import MachineHost, Process
 from pytest_nfv.hosts.reap import REAP_DEADLINE_S
 from pytest_nfv.hosts.talk import SILENCE_S, Talk
 
@@ -35,6 +35,11 @@ class AgentLink(Protocol):
     pid: int
     rootless: bool
     directory: Path
+
+    @property
+    def broken(self) -> str:
+        """Why it is of no use any more: it ended, or was lost; empty while it is of use."""
+        ...
 
     def ask(self, op: str, **arguments: Any) -> Any:
         """Return the answer to a request.
@@ -98,6 +103,11 @@ class LocalLink:
         argv += ["--rootless"] if self.rootless else []
         return LocalProcess(piped(argv, keep=(self._mark.descriptor,)))
 
+    @property
+    def broken(self) -> str:
+        """Why it is of no use any more."""
+        return self._talk.broken or _ended(self._agent, "the run's agent")
+
     def ask(self, op: str, **arguments: Any) -> Any:
         """Return the answer to a request."""
         if self._mark.descriptor < 0:
@@ -157,6 +167,11 @@ class FarLink:
         self.pid, self.rootless = int(told["pid"]), bool(told["rootless"])
         self.directory = Path(told["directory"])
 
+    @property
+    def broken(self) -> str:
+        """Why it is of no use any more; a lost connection shows at once, without a request."""
+        return self._talk.broken or _ended(self._agent, f"the run's agent on {self._host.name}")
+
     def ask(self, op: str, **arguments: Any) -> Any:
         """Return the answer to a request; an error names the host."""
         if self._closed:
@@ -195,3 +210,9 @@ class FarLink:
         except DeploymentError as error:
             return [f"{self._talk.broken}; and it could not be reaped: {error}"]
         return []
+
+
+def _ended(agent: Process, who: str) -> str:
+    """Return how an agent ended; empty where it has not."""
+    status = agent.poll()
+    return "" if status is None else f"{who} is gone: {agent.stderr_tail().strip() or f'exit status {status}'}"
