@@ -187,8 +187,8 @@ class Agent:
     def _pin(self, threads: list[tuple[int, str]], cores: list[int]) -> list[str]:
         return napi.pin(dict(threads), cores)
 
-    def _huge_pages(self, mebibytes: int) -> tuple[bool, str]:
-        taken = hugepages.take(mebibytes, self._directory, hugepages.default_pool())
+    def _huge_pages(self, mebibytes: int, more: bool) -> tuple[bool, str]:
+        taken = hugepages.take(mebibytes, self._directory, hugepages.default_pool(), more=more)
         return taken.enough, taken.note
 
     def _tune(self, setting: str, value: str | None, cores: list[int], interfaces: list[str]) -> list[str]:

@@ -82,13 +82,14 @@ def default_pool(pools: Path = _POOLS) -> Pool | None:
     return Pool(sizes[0], pools / f"{_PREFIX}{sizes[0]}{_SUFFIX}") if sizes else None
 
 
-def take(mebibytes: int, directory: Path, pool: Pool | None) -> Taken:
+def take(mebibytes: int, directory: Path, pool: Pool | None, *, more: bool = True) -> Taken:
     """See that `mebibytes` of huge pages are free, raising the pool where that is needed and permitted.
 
     Args:
         mebibytes: how much, in all.
         directory: the run's own, which holds the journal; its parent is locked meanwhile.
         pool: what `default_pool` found.
+        more: whether it may be raised.
     """
     if pool is None:
         return Taken(False, "the kernel has no huge pages")
@@ -97,6 +98,11 @@ def take(mebibytes: int, directory: Path, pool: Pool | None) -> Taken:
         missing = wanted - pool.free
         if missing <= 0:
             return Taken(True, "")
+        if not more:
+            remedy = 'add "huge-pages" to its may_change in the testbed file'
+            return Taken(
+                False, f"{mebibytes} MiB of huge pages are not free, and no run may ask for more; {remedy}"
+            )
         return _raised(missing, mebibytes, directory, pool)
 
 

@@ -72,6 +72,18 @@ def test_what_is_missing_is_added_and_taken_back(
     assert give_back(run, pool) == []
 
 
+def test_none_are_asked_for_where_that_is_not_let(
+    tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = made(tmp_path, monkeypatch, 10, 4)
+    assert take(8, run, pool, more=False).enough
+    refused = take(20, run, pool, more=False)
+    assert not refused.enough
+    assert refused.note.endswith('no run may ask for more; add "huge-pages" to its may_change in the testbed file')
+    assert pool.pages == 10
+    assert give_back(run, pool) == []
+
+
 def test_pages_let_go_while_the_kernel_lowered_do_not_stay(
     tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
