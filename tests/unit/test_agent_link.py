@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from pytest_nfv import __version__
 from pytest_nfv.hosts.agent_link import FarLink
 from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.local import LocalHost, LocalProcess, piped
 from pytest_nfv.hosts.protocol import Completed, Process
 
-TOLD = json.dumps({"ok": {"pid": 1, "rootless": False, "directory": "/nowhere"}})
+TOLD = json.dumps({"ok": {"version": __version__, "pid": 1, "rootless": False, "directory": "/nowhere"}})
 AGENT = f"""
 import sys
 print({TOLD!r}, flush=True)
