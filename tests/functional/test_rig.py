@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import signal
 import sys
 import time
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_nfv.hosts.local import LocalHost
+from pytest_nfv.vnfs import vm_kernel
 from tests.functional.conftest import EASY
 from tests.functional.ssh_lab import LabHost, SshLab, ssh_lab
 
@@ -164,9 +167,11 @@ def test_the_papers_remote_experiment(
 
 def test_a_virtual_machine_on_another_host(lab: SshLab, run: Run, needs: Callable[[str], None]) -> None:
     needs("vm")
-    cache = lab.folder / "dut-home" / ".cache"  # the host reaches no archive: it has the guest's kernel already
-    cache.mkdir(parents=True, exist_ok=True)
-    (cache / "pytest-nfv").symlink_to(Path.home() / ".cache" / "pytest-nfv")
+    ours = Path(pwd.getpwuid(os.geteuid()).pw_dir) / ".cache" / "pytest-nfv" / "vm"
+    vm_kernel.fetch(LocalHost(), ours)
+    cache = lab.folder / "dut-home" / ".cache" / "pytest-nfv"  # it reaches no archive: it has the kernel already
+    cache.mkdir(parents=True)
+    (cache / "vm").symlink_to(ours)
     suite = """
 from pytest_nfv import PVP, VNF, L3Fwd, PacketRate
 
@@ -176,7 +181,7 @@ def test_guest(deploy, vswitch):
     assert gate
     assert [guest.name for guest in gate.trials[-1].guests] == ["vnf0"]
 """
-    run(lab, suite, "--nfv-vswitch=linux-bridge").assert_outcomes(passed=1)
+    run(lab, suite, "--nfv-vswitch=linux-bridge", "-rs").assert_outcomes(passed=1)
 
 
 def test_a_plan_asks_no_host(tmp_path: Path, pytester: pytest.Pytester) -> None:
