@@ -14,6 +14,7 @@ from pytest_nfv.hosts.lab import Lab, VethEnd
 from pytest_nfv.hosts.nic import nic_of
 from pytest_nfv.hosts.protocol import MachineHost
 from pytest_nfv.hosts.run_id import new_run_id
+from pytest_nfv.model.machine import Rig
 from pytest_nfv.model.offer import PortSpec
 
 _WHOLE_FRAMES = {"tso": False, "gso": False}
@@ -21,6 +22,8 @@ _WHOLE_FRAMES = {"tso": False, "gso": False}
 
 class Labs(Protocol):
     """The hosts of a rig, for a run."""
+
+    rig: Rig
 
     def host(self, name: str) -> MachineHost:
         """Return a host by its name."""
@@ -54,9 +57,8 @@ def across(placement: Placement, labs: Labs, undo: ExitStack) -> Standing:
         end = VethEnd(namespace, f"g{number}", station(number), _WHOLE_FRAMES)
         lab.adopt(namespace, nic_of(lab.host, port).interface, end, mtu)
         ports.append(PortSpec("af_packet", station(number), mtu, {"interface": end.interface}))
-    return Standing(
-        devices, tuple(ports), made(placement, namespace, namespace.python), lab.accounts, namespace.notes
-    )
+    generator = made(placement, namespace, namespace.python)
+    return Standing(devices, tuple(ports), generator, lab.accounts, lab.host, namespace.notes)
 
 
 def _device(placement: Placement, split: Split, labs: Labs, undo: ExitStack) -> Device:
@@ -71,6 +73,7 @@ def _device(placement: Placement, split: Split, labs: Labs, undo: ExitStack) -> 
         split.stations,
         split.first_vnf,
         split.first_vnf,
+        labs.rig.machines[split.host].may_change,
     )
     if not labs.is_here(split.host):
         far = FarDevice(host, new_run_id(), part)

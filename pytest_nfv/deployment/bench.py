@@ -19,6 +19,7 @@ from pytest_nfv.deployment.ready import roles_of
 from pytest_nfv.deployment.rig_plan import place_on_rig
 from pytest_nfv.deployment.system import DeployedSystem, SimulatedSystem, System
 from pytest_nfv.errors import CapabilityMissing, DeploymentError
+from pytest_nfv.hosts.cores import usable_cores
 from pytest_nfv.hosts.facts import read_facts
 from pytest_nfv.hosts.hold import Hold
 from pytest_nfv.hosts.lab import Lab
@@ -114,7 +115,7 @@ class Bench:
     def _place(self, topology: Topology) -> Placement:
         if self._labs is not None:
             return place_on_rig(topology, self.testbed, self._labs.cores())
-        return place(topology, self.testbed, sorted(self._allowed))
+        return place(topology, self.testbed, usable_cores())
 
     def _keep_off(self, cores: Sequence[int]) -> None:
         """Keep pytest, and all that it starts from now on, off the device's cores until `close`.

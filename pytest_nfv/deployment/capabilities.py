@@ -9,6 +9,7 @@ from pytest_nfv.deployment import vnf_capabilities as vnfs
 from pytest_nfv.deployment.cores import CAPABILITY as CORES
 from pytest_nfv.deployment.plan import place
 from pytest_nfv.errors import CapabilityMissing
+from pytest_nfv.hosts.cores import usable_cores
 from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.local import LocalHost
 from pytest_nfv.hosts.run_id import new_run_id
@@ -51,7 +52,7 @@ def probe(name: str) -> str:
     if name in vnfs.CAPABILITIES:
         return vnfs.probe(name)
     if name in ("two-cores", CORES):
-        cores = sorted(os.sched_getaffinity(0))
+        cores = usable_cores()
         switch = VSwitch("linux-bridge")
         placed = P2P(switch) if name == "two-cores" else PVP(switch, VNF(L2Fwd()), placement="spread")
         place(placed, built_in()["local"], cores)

@@ -29,7 +29,7 @@ class Deployment:
     Attributes:
         placement: what was asked for.
         devices: in the order in which a frame of generator port 0 meets them.
-        ports: the generator's ports, in order; generator: what offers load at them.
+        ports: the generator's ports, in order; generator: what offers load at them, on `generator_host`.
         chains: the topology's VNFs, of all devices, and what they are joined to.
         version: the switch's own version.
         notes: what must be read beside every figure.
@@ -58,7 +58,7 @@ class Deployment:
                 else across(placement, where, self._undo)
             )
             self.devices, self.ports, self.generator = stands.devices, stands.ports, stands.generator
-            self._accountant = stands.accountant
+            self._accountant, self.generator_host = stands.accountant, stands.host
             self.chains = Chains(placement.topology)
             self.proven = not self.chains.instances
             self.version = ", ".join(dict.fromkeys(device.version for device in self.devices))

@@ -40,6 +40,7 @@ class Part:
             same host, at ports of the switch's own.
         stations: MAC address of what is behind each uplink: the generator's port, or the next host's router.
         first_instance, first_vnf: numbers of its first ones in the whole.
+        may_change: settings of the host that a run may change; None: it is of no testbed file.
     """
 
     topology: Topology
@@ -51,6 +52,7 @@ class Part:
     stations: tuple[str, ...] = ()
     first_instance: int = 0
     first_vnf: int = 0
+    may_change: frozenset[str] | None = None
 
     @property
     def cores(self) -> tuple[int, ...]:
@@ -156,6 +158,7 @@ class LocalDevice:
             ConfigurationError: settings, or an engine that cannot be at this switch.
         """
         self.part = part
+        lab.may_change = part.may_change
         self.notes: tuple[str, ...] = ()
         self.ports: tuple[PortSpec, ...] = ()
         self._undo = ExitStack()

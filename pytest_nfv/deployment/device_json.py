@@ -28,6 +28,7 @@ def part_json(part: Part) -> dict[str, Any]:
         "stations": part.stations,
         "first_instance": part.first_instance,
         "first_vnf": part.first_vnf,
+        "may_change": None if part.may_change is None else sorted(part.may_change),
     }
 
 
@@ -43,6 +44,7 @@ def part_of(data: Mapping[str, Any]) -> Part:
         stations=tuple(data["stations"]),
         first_instance=data["first_instance"],
         first_vnf=data["first_vnf"],
+        may_change=None if data["may_change"] is None else frozenset(data["may_change"]),
     )
 
 

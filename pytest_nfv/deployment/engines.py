@@ -184,9 +184,9 @@ class _Numpy(_Quiet):
 
     def poll_cycles(self) -> dict[int, PollCycles]:
         told = self._engine.counters()
-        threads = self._engine.threads()
+        worker = self._engine.worker()  # not the greatest id: they begin anew
         spent = PollCycles(told.busy_ns, told.ran_ns, counted=False, held_ns=told.held_ns)
-        return {max(threads): spent} if threads else {}
+        return {worker: spent} if worker in self._engine.threads() else {}
 
     def check(self) -> None:
         self._engine.counters()

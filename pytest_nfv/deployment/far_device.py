@@ -11,6 +11,7 @@ from pytest_nfv.deployment.device import Part, Spent
 from pytest_nfv.deployment.device_json import part_json, spent_of
 from pytest_nfv.errors import CommandError, DeploymentError
 from pytest_nfv.hosts.protocol import MachineHost
+from pytest_nfv.hosts.reap import REAP_DEADLINE_S
 from pytest_nfv.hosts.talk import SILENCE_S, Talk
 from pytest_nfv.model.offer import PortSpec
 
@@ -103,7 +104,8 @@ class FarDevice:
             return
         said = self._process.stderr_tail().strip()
         try:
-            self._host.run([self._host.python, "-P", "-m", "pytest_nfv", "reap", "--run", self._run_id])
+            argv = [self._host.python, "-P", "-m", "pytest_nfv", "reap", "--run", self._run_id]
+            self._host.run(argv, timeout_s=REAP_DEADLINE_S)
         except CommandError as error:
             raise DeploymentError(
                 f"the device on {self._host.name} could not be taken down: "

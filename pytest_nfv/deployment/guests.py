@@ -58,7 +58,9 @@ class _Pair:
         return self._machine.notes if self._answers else ()
 
     def counters(self) -> VnfCounters:
-        return VnfCounters(self._machine.counters(self._pair), self._machine.drops(self._pair))
+        nics = self._machine.counters(self._pair)
+        told = any(nic.dropped for nic in nics)  # of each vNIC: not of both once more
+        return VnfCounters(nics, {} if told else self._machine.drops(self._pair))
 
     def threads(self) -> dict[int, str]:
         return self._machine.threads() if self._answers else {}

@@ -53,10 +53,11 @@ def waterfall_across(
     hops: list[Hop] = []
     for number, flow in enumerate(report.flows):
         came, refused = flow.sent, report.refused[number]
-        for host in hosts if flow.direction.tx % 2 == 0 else reversed(hosts):
+        along = hosts if flow.direction.tx % 2 == 0 else hosts[::-1]
+        for host in along:
             hops += host.into(flow.direction, came, refused)
             hops += host.through_vnfs(flow.direction)
-            hops.append(host.out(flow.direction))
+            hops.append(host.out(flow.direction, "out of the switch" if host is along[-1] else "to the next host"))
             came, refused = hops[-1].frames, 0  # what the next one's ring refuses is counted by no generator
         lost_here = {} if not flow.corrupted else {"corrupted": flow.corrupted}
         if applications and report.health.receive_overruns:
@@ -88,8 +89,8 @@ class _Way:
             drops[now.unseen_as] = unseen
         yield Hop(way, f"{self._label}{now.name} rx (into the switch)", frames, drops)
 
-    def out(self, way: Direction) -> Hop:
-        return self._port_tx(way, [way.rx], "out of the switch")
+    def out(self, way: Direction, where: str) -> Hop:
+        return self._port_tx(way, [way.rx], where)
 
     def _port_tx(self, way: Direction, ports: Sequence[int], where: str) -> Hop:
         frames = sum(self._now[port].tx_frames - self._then[port].tx_frames for port in ports)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pytest_nfv.deployment.rig_plan import HostCores
 from pytest_nfv.errors import DeploymentError
+from pytest_nfv.hosts.cores import ISOLATED, ONLINE, SYSTEM, with_isolated
 from pytest_nfv.hosts.facts import HostFacts, read_facts
 from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.local import LocalHost
@@ -76,7 +77,9 @@ class RigLabs:
         """
         for name, host in self._hosts.items():
             if name not in self._cores:
-                allowed = self.facts(name).cores_allowed or ()
+                listed = host.read_texts([str(SYSTEM / ONLINE), str(SYSTEM / ISOLATED)])
+                online, isolated = (listed.get(str(SYSTEM / one), "") for one in (ONLINE, ISOLATED))
+                allowed = with_isolated(self.facts(name).cores_allowed or (), online, isolated)
                 texts = host.read_texts([_SOCKET.format(core) for core in allowed])
                 sockets = {core: int(texts.get(_SOCKET.format(core), "0")) for core in allowed}
                 self._cores[name] = HostCores(allowed, sockets)

@@ -155,7 +155,8 @@ def place(
                 )
     free = [core for core in allowed if core not in testbed.device_cores]
     generator = testbed.generator_cores[0] if testbed.generator_cores else (free[-1] if free else None)
-    beside = [core for core in allowed if core != generator]  # a switch alone takes one of them
+    taken = testbed.generator_cores or (generator,)
+    beside = [core for core in allowed if core not in taken]  # a switch alone takes one of them
     device = testbed.device_cores or tuple(beside if topology.lanes else beside[:1])
     if generator is None or not device:
         raise CapabilityMissing(

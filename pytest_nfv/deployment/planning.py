@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,6 +10,7 @@ from pytest_nfv.deployment.plan import place
 from pytest_nfv.deployment.rig_plan import assumed_cores, place_on_rig
 from pytest_nfv.deployment.system import SimulatedSystem
 from pytest_nfv.deployment.traffic import Defaults, Requirements, Traffic
+from pytest_nfv.hosts.cores import usable_cores
 from pytest_nfv.model.measurement import ForwardingRate, Gate, LatencyResult, Throughput
 from pytest_nfv.model.simulation import Simulation
 from pytest_nfv.model.testbed import Testbed
@@ -65,7 +65,7 @@ class Planner:
         if testbed.rig is not None:
             lines = place_on_rig(topology, testbed, assumed_cores(testbed.rig)).lines()
         elif testbed.kind != "sim":
-            lines = place(topology, testbed, sorted(os.sched_getaffinity(0))).lines()
+            lines = place(topology, testbed, usable_cores()).lines()
         self._placements.setdefault(lines[0], lines)
         cost.deployments.append(lines[0])
         return PlannedTraffic(cost, testbed, topology, defaults)

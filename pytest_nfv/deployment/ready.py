@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 
 from pytest_nfv.deployment.plan import Placement, place
 from pytest_nfv.deployment.readiness import Finding, Roles, beyond, findings
 from pytest_nfv.errors import CapabilityMissing, ConfigurationError
-from pytest_nfv.hosts.cores import core_list
+from pytest_nfv.hosts.cores import core_list, usable_cores
 from pytest_nfv.hosts.facts import read_facts
 from pytest_nfv.hosts.local import LocalHost
 from pytest_nfv.hosts.survey import survey
@@ -48,7 +47,7 @@ def roles_named(device: str, generator: str) -> Roles:
 
 
 def _roles_on(testbed: Testbed) -> Roles:
-    allowed = sorted(os.sched_getaffinity(0))
+    allowed = usable_cores()
     placed = roles_of(place(P2P(VSwitch("linux-bridge")), testbed, allowed))
     return Roles(testbed.device_cores or placed.device, testbed.generator_cores or placed.generator)
 

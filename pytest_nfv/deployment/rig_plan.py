@@ -73,7 +73,7 @@ def place_on_rig(topology: Topology, testbed: Testbed, hosts: Mapping[str, HostC
     notes: list[str] = []
     for place, (host, part) in enumerate(zip(rig.devices, _parted(topology, len(rig.devices)), strict=True)):
         first = sum(len(one.topology.lanes[0]) for one in splits if one.topology.lanes)
-        taken = generator[:1] if host == rig.generator else ()
+        taken = generator if host == rig.generator else ()
         device = _device_cores(rig.machines[host], hosts[host], taken, vnfs=bool(part.lanes))
         cores = spread(part, device, hosts[host].sockets, oversubscribe=testbed.oversubscribe)
         ports = _ports(rig, place, part.generator_ports)

@@ -15,7 +15,8 @@ from pytest_nfv.generators.builtin import Builtin
 from pytest_nfv.generators.pair import Pair
 from pytest_nfv.hosts.accounting import Accounts
 from pytest_nfv.hosts.lab import Lab
-from pytest_nfv.hosts.protocol import Host
+from pytest_nfv.hosts.local import LocalHost
+from pytest_nfv.hosts.protocol import Host, MachineHost
 from pytest_nfv.model.offer import PortSpec
 from pytest_nfv.model.topology import SocketPair
 from pytest_nfv.model.trial import CoreUse, ThreadUse
@@ -49,7 +50,7 @@ class Standing:
         devices: in the order in which a frame of generator port 0 meets them.
         ports: how the generator opens each of its ports.
         generator: what offers load; not open yet.
-        accountant: counts the generator's time.
+        accountant: counts the generator's time; host: where it runs.
         notes: of the generator's side.
     """
 
@@ -57,6 +58,7 @@ class Standing:
     ports: tuple[PortSpec, ...]
     generator: Builtin | Pair
     accountant: Accountant
+    host: MachineHost
     notes: tuple[str, ...] = ()
 
 
@@ -78,7 +80,7 @@ def here(placement: Placement, lab: Lab, undo: ExitStack) -> Standing:
     else:
         device.start()
         ports, generator = device.ports, made(placement, device.generator_host)
-    return Standing((device,), ports, generator, _of_this_machine)
+    return Standing((device,), ports, generator, _of_this_machine, LocalHost())
 
 
 def _of_this_machine(*, cores: Sequence[int], threads: Mapping[int, str]) -> Accounting:

@@ -17,7 +17,7 @@ from pytest_nfv.deployment.proof import prove
 from pytest_nfv.deployment.reach import Measured, Reach, Unlimited
 from pytest_nfv.deployment.runner import Load, TrialRunner
 from pytest_nfv.hosts.facts import read_facts
-from pytest_nfv.hosts.local import LocalHost
+from pytest_nfv.hosts.protocol import MachineHost
 from pytest_nfv.model.measurer import Measurer
 from pytest_nfv.model.offer import PortSpec
 from pytest_nfv.model.testbed import Testbed
@@ -71,9 +71,9 @@ class System(Protocol):
         ...
 
 
-def identity(placement: Placement, ports: Sequence[PortSpec], load: Load) -> Key:
+def identity(placement: Placement, host: MachineHost, ports: Sequence[PortSpec], load: Load) -> Key:
     """Return what the most that a generator offers depends on, in texts; frames by their length alone."""
-    facts = read_facts(LocalHost())
+    facts = read_facts(host)
     lengths = tuple((way, f"{len(template) // 2} octets") for way, template in load.templates)
     others = tuple(tuple(f"{len(template) // 2} octets" for template in more) for more in load.others)
     return {
@@ -129,7 +129,8 @@ class DeployedSystem:
         if self._deployment.applications:
             return Unlimited()
         runner = TrialRunner(self._deployment, replace(load, maximum=True), observer)
-        key = identity(self._deployment.placement, self._deployment.ports, load)
+        standing = self._deployment
+        key = identity(standing.placement, standing.generator_host, standing.ports, load)
         if self._deployment.frequency is not None:  # a slow device takes frames slowly, or shares its clock
             key = {**key, "clock": str(self._deployment.frequency)}
         return Measured(self._limits, key, runner.measure)

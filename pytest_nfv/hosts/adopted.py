@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from pytest_nfv.errors import DeploymentError
+from pytest_nfv.hosts.away import ADOPTED as JOURNAL
 from pytest_nfv.hosts.ethtool import get_offload, set_offload
 from pytest_nfv.hosts.links import asked, index_of
 from pytest_nfv.hosts.netns import NAMED, Namespace
-from pytest_nfv.hosts.remains import ADOPTED as JOURNAL
 
 _SELF = Path("/proc/thread-self/ns/net")
 _IPV4, _IPV6, _LINK_SCOPE = 2, 10, 253
@@ -126,15 +126,22 @@ def give_back(directory: Path, role: str = "") -> list[str]:
     """Give back what was taken for a role, or for all; return it, a phrase an interface.
 
     Raises:
-        DeploymentError: the kernel keeps one.
+        DeploymentError: the kernel keeps some; the others are given back.
     """
-    given = []
-    for one in reversed(_read(directory)):
-        if role and one.role != role:
+    given, trouble = [], []
+    kept = _read(directory)
+    for one in reversed([taken for taken in kept if role in ("", taken.role)]):
+        try:
+            if _given_back(one):
+                given.append(f"interface {one.interface} given back")
+        except (DeploymentError, OSError) as error:
+            trouble.append(f"interface {one.interface}: {error}")
             continue
-        if _given_back(one):
-            given.append(f"interface {one.interface} given back")
-        _write(directory, [kept for kept in _read(directory) if kept != one])
+        kept.remove(one)
+        with suppress(OSError):  # a full disk must keep no card from its host; giving back twice does no harm
+            _write(directory, kept)
+    if trouble:
+        raise DeploymentError("; ".join(trouble))
     return given
 
 
@@ -204,6 +211,9 @@ def _read(directory: Path) -> list[Taken]:
 
 
 def _write(directory: Path, taken: list[Taken]) -> None:
+    if not taken:
+        (directory / JOURNAL).unlink(missing_ok=True)
+        return
     entries: list[dict[str, Any]] = [asdict(one) for one in taken]
     fresh = directory / f"{JOURNAL}.new"
     with fresh.open("w", encoding="utf-8") as file:

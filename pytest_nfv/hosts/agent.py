@@ -95,20 +95,14 @@ class Agent:
 
     def put_back(self) -> list[str]:
         """Kill the run's processes and remove what was made, in reverse; return what went wrong with that."""
-        trouble = []
-        remains.kill_processes(self._run_id, spare=(os.getppid(),))
+        _, trouble = remains.each(lambda: remains.kill_processes(self._run_id, spare=(os.getppid(),)))
         # That with the most links first: a switch's, and the far ends of all of them go at once.
         for role in sorted(reversed(self._spaces), key=lambda one: -len(self._spaces[one].links)):
             try:
                 self._remove(role)
             except (DeploymentError, OSError) as error:
                 trouble.append(f"namespace {role}: {error}")
-        try:
-            cgroups.remove_groups(self._run_id)
-            remains.remove_directory(self._directory)
-        except OSError as error:
-            trouble.append(f"control groups and directory {self._directory}: {error}")
-        return trouble
+        return trouble + remains.put_back(self._run_id, self._directory)[1]
 
     def _space(self, role: str) -> netns.Namespace:
         if role not in self._spaces:
@@ -185,8 +179,8 @@ class Agent:
     def _pin(self, threads: list[tuple[int, str]], cores: list[int]) -> list[str]:
         return napi.pin(dict(threads), cores)
 
-    def _huge_pages(self, mebibytes: int) -> tuple[bool, str]:
-        taken = hugepages.take(mebibytes, self._directory, hugepages.default_pool())
+    def _huge_pages(self, mebibytes: int, more: bool) -> tuple[bool, str]:
+        taken = hugepages.take(mebibytes, self._directory, hugepages.default_pool(), more=more)
         return taken.enough, taken.note
 
     def _tune(self, setting: str, value: str | None, cores: list[int], interfaces: list[str]) -> list[str]:

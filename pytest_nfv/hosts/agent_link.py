@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pytest_nfv.errors import DeploymentError
-from pytest_nfv.hosts import cgroups, remains, userns
+from pytest_nfv.hosts import remains, userns
 from pytest_nfv.hosts.local import LocalProcess, piped
 from pytest_nfv.hosts.marks import Mark, runtime_directory
 from pytest_nfv.hosts.protocol import MachineHost
+from pytest_nfv.hosts.reap import REAP_DEADLINE_S
 from pytest_nfv.hosts.talk import SILENCE_S, Talk
 
 START_DEADLINE_S = 30.0
@@ -123,15 +124,8 @@ class LocalLink:
 
     def _put_back_instead(self) -> list[str]:
         """Do the agent's last duty where it died; return what went wrong."""
-        try:
-            remains.kill_processes(self.run_id)
-            remains.give_back_interfaces(self.directory)
-            remains.remove_namespaces(self.run_id)
-            cgroups.remove_groups(self.run_id)
-            remains.remove_directory(self.directory)
-        except (DeploymentError, OSError) as error:
-            return [str(error)]
-        return []
+        _, trouble = remains.send_home(self.run_id, self.directory)
+        return trouble + remains.put_back(self.run_id, self.directory)[1]
 
 
 class FarLink:
@@ -197,7 +191,7 @@ class FarLink:
         """Connect once more and have this one run reaped; return what went wrong."""
         argv = [self._host.python, "-P", "-m", "pytest_nfv", "reap", "--run", self.run_id]
         try:
-            self._host.run(argv, timeout_s=START_DEADLINE_S)
+            self._host.run(argv, timeout_s=REAP_DEADLINE_S)
         except DeploymentError as error:
             return [f"{self._talk.broken}; and it could not be reaped: {error}"]
         return []

@@ -69,7 +69,7 @@ class HostLock:
             inside: id of the run that started this one, or empty.
 
         Raises:
-            DeploymentError: the file is not to be had.
+            DeploymentError: the file is not to be had, or not to be written.
         """
         if self._descriptor >= 0:
             return None
@@ -81,8 +81,14 @@ class HostLock:
         # A process in whose tree others count as started by this run; a far host does not see pytest's.
         tree = pid if os.getppid() == pid else 0
         told = {"who": who, "command": command, "run": run, "pid": pid, "since": time.time()}
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(told | {"tree": tree, "pids": _pid_namespace()}).encode(), 0)
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps(told | {"tree": tree, "pids": _pid_namespace()}).encode(), 0)
+        except OSError as error:
+            os.close(descriptor)  # else it would be held by nobody, for as long as this process lives
+            raise DeploymentError(
+                f"the lock of this host, {path}, cannot be written: {error.strerror}; make room on its file system"
+            ) from error
         self._descriptor = descriptor
         return None
 

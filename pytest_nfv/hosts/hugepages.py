@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,13 +82,14 @@ def default_pool(pools: Path = _POOLS) -> Pool | None:
     return Pool(sizes[0], pools / f"{_PREFIX}{sizes[0]}{_SUFFIX}") if sizes else None
 
 
-def take(mebibytes: int, directory: Path, pool: Pool | None) -> Taken:
+def take(mebibytes: int, directory: Path, pool: Pool | None, *, more: bool = True) -> Taken:
     """See that `mebibytes` of huge pages are free, raising the pool where that is needed and permitted.
 
     Args:
         mebibytes: how much, in all.
         directory: the run's own, which holds the journal; its parent is locked meanwhile.
         pool: what `default_pool` found.
+        more: whether it may be raised.
     """
     if pool is None:
         return Taken(False, "the kernel has no huge pages")
@@ -97,6 +98,11 @@ def take(mebibytes: int, directory: Path, pool: Pool | None) -> Taken:
         missing = wanted - pool.free
         if missing <= 0:
             return Taken(True, "")
+        if not more:
+            remedy = 'add "huge-pages" to its may_change in the testbed file'
+            return Taken(
+                False, f"{mebibytes} MiB of huge pages are not free, and no run may ask for more; {remedy}"
+            )
         return _raised(missing, mebibytes, directory, pool)
 
 
@@ -111,8 +117,8 @@ def _raised(missing: int, mebibytes: int, directory: Path, pool: Pool) -> Taken:
         remedy = f"sudo sysctl vm.nr_hugepages={before + missing}"
         return Taken(False, f"{mebibytes} MiB of huge pages are not free ({error.strerror}); {remedy}")
     got = pool.pages - before
-    _write_journal(directory, added + max(0, got))
     if got >= missing:
+        _write_journal(directory, added + got)
         return Taken(True, f"huge pages raised from {before} to {before + got}")
     _lower(pool, max(0, got))
     _write_journal(directory, added)
@@ -132,13 +138,17 @@ def give_back(directory: Path, pool: Pool | None) -> list[str]:
         added = _journalled(directory) + _came_of_asking(directory, pool)
         if not added:
             return []
+        size = max(0, pool.pages - added)
+        with suppress(OSError):  # a full disk must keep nothing from being given back
+            # Cut off behind this, only what is above that size is still to be taken out.
+            _write_journal(directory, 0, asked=added, found=size)
         _lower(pool, added)
-        _write_journal(directory, 0)
+        (directory / JOURNAL).unlink(missing_ok=True)
     return [f"{added} huge pages"]
 
 
 def _came_of_asking(directory: Path, pool: Pool) -> int:
-    """Return what the kernel gave of a request whose run was killed before it could note that."""
+    """Return what the kernel gave of a request, or has yet to lose, whose run was killed before it noted that."""
     try:
         journal = json.loads((directory / JOURNAL).read_text())
         asked, found = int(journal["asked_pages"]), int(journal["found_pages"])
@@ -174,7 +184,7 @@ def _journalled(directory: Path) -> int:
 
 
 def _write_journal(directory: Path, added: int, *, asked: int = 0, found: int = 0) -> None:
-    """Note what was added so far and, while the kernel is `asked` for more, how many pages it had before."""
+    """Note what was added so far and, while the kernel is `asked` for more or fewer, the pages without those."""
     asking = {"asked_pages": asked, "found_pages": found} if asked else {}
     fresh = directory / f"{JOURNAL}.new"
     fresh.write_text(json.dumps({"added_pages": added, **asking}))

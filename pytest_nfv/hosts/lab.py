@@ -17,6 +17,7 @@ from pytest_nfv.hosts.survey import Survey
 from pytest_nfv.model.trial import CoreUse, ThreadUse
 
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}")
+HUGE_PAGES = "huge-pages"
 _ROLE = re.compile(r"[a-z][a-z0-9]{0,15}")
 
 
@@ -75,7 +76,10 @@ class Lab:
     Attributes:
         host: where it is; run_id: the run that all of it is marked with.
         rootless: it is inside a user namespace; directory: the run's own, on that host.
+        may_change: settings of the host that the testbed lets a run change; None: it is no host of a testbed file.
     """
+
+    may_change: frozenset[str] | None = None
 
     def __init__(
         self,
@@ -231,12 +235,15 @@ class Lab:
     def huge_pages(self, mebibytes: int) -> tuple[bool, str]:
         """See that so many MiB of huge pages are free, asking the kernel for more where that is permitted.
 
-        What was added is taken back when the lab closes, or by the reaper.
+        What was added is taken back when the lab closes, or by the reaper. Nothing is asked for where the testbed
+        does not let a run change them (`may_change`).
 
         Returns:
             Whether there are enough, and a note: what was done, or what is missing and how to get it.
         """
-        enough, note = self._ask("huge_pages", mebibytes=mebibytes)
+        enough, note = self._ask(
+            "huge_pages", mebibytes=mebibytes, more=self.may_change is None or HUGE_PAGES in self.may_change
+        )
         return bool(enough), str(note)
 
     def tune(

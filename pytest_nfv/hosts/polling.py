@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import platform
 import struct
 import time
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ from pytest_nfv.hosts.inside import processes_below
 NICE = -20
 _COMM_OCTETS = 15  # of a thread's name, proc(5)
 SHORT_SLICE_NS = 100_000  # the shortest that the kernel takes
-_SYS_SCHED_SETATTR = 314  # x86_64
+_SYS_SCHED_SETATTR = {"x86_64": 314}  # the call's number, by machine
 _SCHED_ATTR = struct.Struct("=IIQiIQQQ")  # size, policy, flags, nice, priority, runtime, deadline, period
 
 
@@ -141,11 +142,15 @@ def take_turns(threads: Mapping[int, str]) -> tuple[str, ...]:
     of 2 ms. A slice of a thread's own is taken from Linux 6.12 on (`sched_runtime` in sched_setattr(2), for
     SCHED_OTHER too); an older kernel ignores it.
     """
+    number = _SYS_SCHED_SETATTR.get(platform.machine())
+    if number is None:
+        why = f"shorter ones are for {', '.join(_SYS_SCHED_SETATTR)}, not for {platform.machine()}"
+        return (f"turns of the kernel's own length: {', '.join(threads.values())} ({why})",)
     call = ctypes.CDLL(None, use_errno=True).syscall
     attributes = _SCHED_ATTR.pack(_SCHED_ATTR.size, os.SCHED_OTHER, 0, NICE, 0, SHORT_SLICE_NS, 0, 0)
     refused: dict[int, list[str]] = {}
     for tid, name in threads.items():
-        if call(_SYS_SCHED_SETATTR, tid, attributes, 0) and (error := ctypes.get_errno()) != errno.ESRCH:
+        if call(number, tid, attributes, 0) and (error := ctypes.get_errno()) != errno.ESRCH:
             refused.setdefault(error, []).append(name)
     return tuple(
         f"turns of the kernel's own length: {', '.join(names)} ({os.strerror(error)})"

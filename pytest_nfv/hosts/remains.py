@@ -7,19 +7,45 @@ import select
 import shutil
 import signal
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 
-from pytest_nfv.hosts import hugepages
+from pytest_nfv.errors import DeploymentError
+from pytest_nfv.hosts import cgroups, hugepages
+from pytest_nfv.hosts.away import ADOPTED
 from pytest_nfv.hosts.netns import NAMED, remove_name
 from pytest_nfv.hosts.run_id import RUN_VARIABLE, namespace_prefix
 from pytest_nfv.hosts.tuning import table as tuning
 
 END_DEADLINE_S = 2.0
 _OWNERS = frozenset((b"pytest_nfv.hosts.agent", b"pytest_nfv.deployment.far"))
-ADOPTED = "adopted.json"
-"""Journal of the host's interfaces that a run took (`adopted.py`), in the run's directory."""
+
+
+def each(*steps: Callable[[], list[str]]) -> tuple[list[str], list[str]]:
+    """Do every step, whatever became of those before; return what was done, and what went wrong."""
+    done, trouble = [], []
+    for step in steps:
+        try:
+            done += step()
+        except (DeploymentError, OSError) as error:
+            trouble.append(str(error))
+    return done, trouble
+
+
+def send_home(run_id: str, directory: Path) -> tuple[list[str], list[str]]:
+    """Kill the processes of a run, and give its cards back to the host; return as `each`."""
+    return each(lambda: kill_processes(run_id), lambda: give_back_interfaces(directory))
+
+
+def put_back(run_id: str, directory: Path, named: Path = NAMED) -> tuple[list[str], list[str]]:
+    """Put back the rest, settings before what only takes room; return as `each`."""
+    return each(
+        # A namespace keeps its name for as long as a card is in it: the name is the way to the card.
+        lambda: [] if (directory / ADOPTED).exists() else remove_namespaces(run_id, named),
+        lambda: remove_directory(directory),
+        lambda: cgroups.remove_groups(run_id),
+    )
 
 
 def processes_of(run_id: str, proc: Path = Path("/proc")) -> list[int]:
@@ -113,10 +139,17 @@ def remove_directory(directory: Path) -> list[str]:
     Processes of the run must have ended: pages in use do not leave the pool.
 
     Raises:
-        OSError: not permitted.
+        OSError: not permitted, or a card is not at home; the directory stays, with its journals.
     """
     if not directory.is_dir():
         return []
-    gone = tuning.put_back(directory) + hugepages.give_back(directory, hugepages.default_pool())
+    gone, trouble = each(
+        lambda: tuning.put_back(directory),
+        lambda: hugepages.give_back(directory, hugepages.default_pool()),
+    )
+    if (directory / ADOPTED).exists():
+        trouble.append(f"{directory / ADOPTED} names interfaces that are not given back")
+    if trouble:
+        raise OSError("; ".join(trouble))
     shutil.rmtree(directory)
     return [*gone, f"directory {directory}"]

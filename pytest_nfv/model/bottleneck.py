@@ -1,8 +1,7 @@
 """Where frames are lost, and for want of what: from the counters of trials and nothing else.
 
 Between two places on a direction's way there is a queue. What has no room in it is lost for want of speed of
-whoever
-empties it: `s2 tx (to vnf0)` drops what vnf0 was too slow for.
+whoever empties it: `s2 tx (to vnf0)` drops what vnf0 was too slow for.
 """
 
 from __future__ import annotations
@@ -18,27 +17,38 @@ SWITCH, GENERATOR = "switch", "generator"
 BUSY = 0.9
 """A component that worked, or waited for its core, for this part of the time had no more to give."""
 
-_VNF = re.compile(r"vnf\d+")
+# A host's name stands before the place, and may be any: only whole places and names of threads are taken for ours.
+_AT_GENERATOR = re.compile(r"generator port \d+ [rt]x")
+_AT_VNF = re.compile(r"(vnf\d+)(?:\.\d+)? nic\d+ [rt]x")
+_TO_VNF = re.compile(r" tx \(to (vnf\d+)\)$")
+_OUT = re.compile(r" tx(?: \(out of the switch\))?$")
+_OF_VNF = re.compile(r"(vnf\d+)(?:\.\d+)? ")
 LINK_QUEUE = "link queue full"
 """The reason of frames that a queue before a link dropped: it carries no more."""
-_ROOM = re.compile(r"full|guest drops|missed|no room|overrun|failure|no mbuf|tx_dropped|rx_dropped")
-_POLICY = re.compile(r"policy|no_route|ttl|malformed|rule")
+_ROOM = re.compile(
+    r"full|guest drops|missed|no room|overrun|failure|no mbuf|tx_dropped|rx_dropped|not taken by the far end"
+)
+_POLICY = re.compile(r"policy|no_route|ttl|malformed|rule|qos_drops|mtu_exceeded")
+_UNSEEN = re.compile(r"^on the wire")  # a difference between two hosts' counters, and no counter of its own
 
 
 def component_of(place: str) -> str:
     """Return what counts at a hop's place: `switch`, `generator`, or a VNF's name."""
-    if place.startswith(GENERATOR):
+    if _AT_GENERATOR.fullmatch(place):
         return GENERATOR
-    return found[0] if (found := _VNF.match(place)) else SWITCH
+    return found[1] if (found := _AT_VNF.fullmatch(place)) else SWITCH
 
 
 def behind(place: str) -> str:
-    """Return what empties the queue that a hop's place puts frames into; where it takes them in, itself."""
-    if " tx" not in place:
-        return component_of(place)
+    """Return what empties the queue that a hop's place puts frames into; where it takes them in, itself.
+
+    What goes `to the next host` is the next switch's to take.
+    """
     if component_of(place) != SWITCH:
-        return SWITCH
-    return found[0] if (found := _VNF.search(place)) else GENERATOR
+        return SWITCH if place.endswith(" tx") else component_of(place)
+    if found := _TO_VNF.search(place):
+        return found[1]
+    return GENERATOR if _OUT.search(place) else SWITCH
 
 
 def component_of_thread(thread: ThreadUse) -> str:
@@ -47,7 +57,7 @@ def component_of_thread(thread: ThreadUse) -> str:
         return OTHER
     if thread.role == GENERATOR:
         return GENERATOR
-    return found[0] if (found := _VNF.match(thread.name)) else SWITCH
+    return found[1] if (found := _OF_VNF.match(thread.name)) else SWITCH
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +69,7 @@ class Bottleneck:
         offered: frames of the direction; lost: frames lost here.
         drops: of these, by reason, as counters say.
         cause: `policy`, it was told to; `no room`, a queue was full; `slow link`, that before a link that carries
-            no more; `unseen`, no counter tells.
+            no more; `counted`, a counter saw them, which has no one cause; `unseen`, none did.
         busy: part of the time that the component worked or waited for its core, the busiest of its threads; None
             where nothing was accounted.
         waited: part of the time that it waited for its core while others had it, the thread that waited most.
@@ -108,7 +118,7 @@ def _worst(way: Direction, trials: Sequence[TrialResult]) -> Bottleneck | None:
     before, most = offered, (0, "", dict[str, int]())
     for place, frames, drops in _summed(way, trials):
         lost = before - frames
-        if lost > most[0] and not (place.startswith(GENERATOR) and " tx" in place):
+        if lost > most[0] and not (component_of(place) == GENERATOR and place.endswith(" tx")):
             most = (lost, place, drops)
         before = frames
     lost, place, drops = most
@@ -139,7 +149,9 @@ def _cause(drops: Mapping[str, int]) -> str:
         return "slow link"
     if _POLICY.search(reason):
         return "policy"
-    return "no room" if _ROOM.search(reason) else "unseen"
+    if _UNSEEN.search(reason):
+        return "unseen"
+    return "no room" if _ROOM.search(reason) else "counted"
 
 
 def _busy(component: str, trials: Sequence[TrialResult]) -> float | None:
@@ -152,20 +164,24 @@ def _busy(component: str, trials: Sequence[TrialResult]) -> float | None:
     busy: dict[str, float] = {}
     of: dict[str, float] = {}
     for trial in trials:
-        wall_s = max((core.wall_s for core in trial.cores), default=0.0)
         for one in (thread for thread in trial.threads if component_of_thread(thread) == component):
             part = 1.0 if one.worked_s is None or not one.cpu_s else one.worked_s / one.cpu_s
             held_s = part * (one.cpu_s + one.run_delay_s) if one.held_s is None else one.held_s
             busy[one.name] = busy.get(one.name, 0.0) + held_s
-            of[one.name] = of.get(one.name, 0.0) + min(wall_s, trial.offered_for_s)
+            of[one.name] = of.get(one.name, 0.0) + _offered_s(trial)
     return max((min(1.0, busy[name] / of[name]) for name in busy if of[name] > 0), default=None)
 
 
 def _waited(component: str, trials: Sequence[TrialResult]) -> float:
-    wall_s = sum(max((core.wall_s for core in trial.cores), default=0.0) for trial in trials)
+    offered_s = sum(_offered_s(trial) for trial in trials)
     waits: dict[str, float] = {}
     for one in (
         thread for trial in trials for thread in trial.threads if component_of_thread(thread) == component
     ):
         waits[one.name] = waits.get(one.name, 0.0) + one.run_delay_s
-    return min(1.0, max(waits.values()) / wall_s) if waits and wall_s else 0.0
+    return min(1.0, max(waits.values()) / offered_s) if waits and offered_s else 0.0
+
+
+def _offered_s(trial: TrialResult) -> float:
+    """Return for how long frames were offered while cores were accounted."""
+    return min(max((core.wall_s for core in trial.cores), default=0.0), trial.offered_for_s)

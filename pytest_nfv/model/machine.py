@@ -196,6 +196,11 @@ class Rig:
         if twice or not self.devices:
             said = f"{twice} is there twice" if twice else "none"
             raise ConfigurationError(f"device: {said}; accepted: one host or more, each once")
+        if self.generator in self.devices and len(self.devices) > 1:
+            raise ConfigurationError(
+                f"generator: {self.generator} is one of several devices; accepted: a host of its own, "
+                "or the only device"
+            )
         for name in (*self.devices, self.generator):
             if name not in self.machines:
                 raise ConfigurationError(f"unknown host {name!r}; known: {', '.join(self.machines) or 'none'}")

@@ -140,8 +140,11 @@ def _at_a_vnf(account: Account) -> list[str]:
     if found.cause == "policy":
         why = " and ".join(found.drops)
         return [f"{found.component} dropped {what} itself ({why}): it does what it is told."]
+    if found.cause == "counted":
+        why = " and ".join(found.drops)
+        return [f"{found.component} is where {what} were lost, {found.place} ({why}); it has no one cause."]
     if found.cause != "no room":
-        return [f"{found.component} is where {what} were lost, {found.place}; no counter says why."]
+        return [f"{found.component} is where {what} were lost, {found.place}; no counter saw them."]
     said = f"{found.component} is the bottleneck: {what} found no room before it ({found.place})."
     if found.busy is None:
         return [said]
@@ -191,12 +194,11 @@ def _processor_bound(
 
 
 def _not_processor_bound(account: Account, device: DeviceCores) -> list[str]:
-    share = device.busy_s / device.wall_s
     found = worst(account)
     place = f"look at {found[1].place}: {found[1].why}" if found else "no counter says where they were lost"
     return [
-        f"{named(device.cores).capitalize()} was busy for {percent(share)} of the time only, so that the loss "
-        f"is not for want of processor time; {place}. A queue shorter than the load's bursts loses frames so."
+        f"{named(device.cores).capitalize()} was busy for {percent(device.busy)} of the time only, so that the "
+        f"loss is not for want of processor time; {place}. A queue shorter than the load's bursts loses frames so."
     ]
 
 
@@ -262,7 +264,7 @@ def _room_left(measurement: Measurement, account: Account) -> list[str]:
     if device is None or device.full or measurement.target_pps is None:
         return []  # a core that polls is always full: its use says nothing about room
     return [
-        f"{named(device.cores).capitalize()} was busy for {percent(device.busy_s / device.wall_s)} at "
+        f"{named(device.cores).capitalize()} was busy for {percent(device.busy)} at "
         f"{span(device.frame_s)} a frame: by processor time alone there is room for "
         f"{digits(device.capacity_pps / measurement.target_pps, 3)} times this load."
     ]

@@ -59,8 +59,15 @@ def _component(name: str, threads: list[ThreadUse], forwarded: int) -> list[str]
 
 
 def _cycles(threads: list[ThreadUse], forwarded: int) -> str:
-    """Return the cycles a frame, where a thread counts them: those with frames, lost ones among these."""
-    told = [one.worked_cycles for one in threads if one.worked_cycles is not None]
+    """Return the cycles a frame, where a thread counts them: those with frames, lost ones among these.
+
+    They are of the time stamp counter, which goes on while others have the core: of those, the thread's own part.
+    """
+    told = [
+        one.worked_cycles * one.cpu_s / (one.cpu_s + one.run_delay_s)
+        for one in threads
+        if one.worked_cycles is not None and one.cpu_s > 0
+    ]
     return f", {sum(told) / forwarded:,.0f} cycles" if told else ""
 
 

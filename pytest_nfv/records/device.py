@@ -21,6 +21,8 @@ class DeviceCores:
     Attributes:
         cores: their numbers; full: those that had nothing left.
         busy_s, wall_s: summed over cores and trials; steal_s: what the machine took.
+        offered_s: of `wall_s`, while frames were offered: accounts begin before the load, and go on until the
+            counters are at rest.
         waited_s: how long the device's threads waited while something else had their core; they also wait for each
             other, which is their own business.
         forwarded: frames, all directions.
@@ -31,6 +33,7 @@ class DeviceCores:
     full: tuple[int, ...]
     busy_s: float
     wall_s: float
+    offered_s: float
     steal_s: float
     waited_s: float
     forwarded: int
@@ -40,6 +43,11 @@ class DeviceCores:
     def saturated(self) -> bool:
         """Whether none of the cores had anything left."""
         return self.full == self.cores
+
+    @property
+    def busy(self) -> float:
+        """The part of the time of offering that they worked: what was worked off later came before."""
+        return min(1.0, self.busy_s / self.offered_s)
 
     @property
     def frame_s(self) -> float:
@@ -84,18 +92,29 @@ def device_cores(account: Account) -> DeviceCores | None:
     busy = {core.core: core.user_s + core.system_s + core.softirq_s for core in cores}
     idle_s = _polled_in_vain_s(account)
     busy = {core: max(0.0, spent - idle_s / len(busy)) for core, spent in busy.items()}
-    given = {core.core: max(core.wall_s - core.steal_s, 1e-9) for core in cores}
+    offered = _offered_s(account)
+    given = {core.core: max(offered[core.core] - core.steal_s, 1e-9) for core in cores}
     made = DeviceCores(
         cores=tuple(busy),
         full=tuple(core for core in busy if busy[core] >= SATURATED * given[core]),
         busy_s=sum(busy.values()),
         wall_s=sum(core.wall_s for core in cores),
+        offered_s=sum(offered.values()),
         steal_s=sum(core.steal_s for core in cores),
         waited_s=kept_waiting_s(account.threads()),
         forwarded=account.received,
         ways=len(account.flows),
     )
     return made if made.busy_s > 0 else None
+
+
+def _offered_s(account: Account) -> dict[int, float]:
+    """Return for how long frames were offered while each of the device's cores was accounted."""
+    offered: dict[int, float] = {}
+    for trial in account.trials:
+        for core in (one for one in trial.cores if one.role == "device"):
+            offered[core.core] = offered.get(core.core, 0.0) + min(core.wall_s, trial.offered_for_s)
+    return offered
 
 
 def _polled_in_vain_s(account: Account) -> float:

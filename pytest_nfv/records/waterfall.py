@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pytest_nfv.model.bottleneck import GENERATOR, component_of
 from pytest_nfv.model.trial import Direction, FlowCounts, Hop
 from pytest_nfv.records.account import Account
 from pytest_nfv.records.text import table
@@ -49,7 +50,7 @@ def steps(account: Account, flow: FlowCounts) -> tuple[Step, ...]:
     hops = account.way(flow.direction)
     if not hops:
         return ()
-    if not hops[0].place.startswith("generator"):
+    if component_of(hops[0].place) != GENERATOR:
         hops = (Hop(flow.direction, f"generator port {flow.direction.tx} tx", flow.sent), *hops)
     made, before = [], hops[0].frames
     for hop in hops:

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from pytest_nfv.errors import CapabilityMissing, ConfigurationError, DeploymentError, NfvError
+from pytest_nfv.hosts.inside import machine_pid
 from pytest_nfv.hosts.lines import JsonLines, LinesBroken, LinesLate
 from pytest_nfv.hosts.polling import threads_below
 from pytest_nfv.hosts.protocol import Host, Process
@@ -105,6 +106,10 @@ class NumpyEngine:
     def process_id(self) -> int:
         """Return the id out here of what the host started: the process, or what it was started through."""
         return self._process.pid if self._process is not None else 0
+
+    def worker(self) -> int:
+        """Return the id out here of the thread that forwards; 0 before `open`."""
+        return machine_pid(self._process.pid, self._pid) if self._process is not None else 0
 
     def threads(self) -> dict[int, str]:
         """Return its threads, id to name, whatever namespace it is in; empty before `open`."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from pytest_nfv.errors import DeploymentError
 from pytest_nfv.model.nf import Drop, Firewall, Function, L3Fwd
-from pytest_nfv.vnfs.kernel_rules import COUNTERS, FAMILY, TABLE
+from pytest_nfv.vnfs.kernel_rules import COUNTERS, FAMILY, FIRST_COUNTERS, TABLE
 from pytest_nfv.vnfs.vm_steps import Step
 
 _FIREWALL = Step(("nft", "-j", "list", "counters", "table", FAMILY, TABLE))
@@ -28,15 +29,32 @@ def drops(function: Function, said: str) -> dict[str, int]:
         DeploymentError: it says something else.
     """
     try:
-        return _firewall(said) if isinstance(function, Firewall) else _router(said)
+        return _firewall(said, COUNTERS) if isinstance(function, Firewall) else _router(said)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DeploymentError(f"a guest's drops cannot be read: {error!r} in {said[:200]!r}") from error
+        raise _unreadable(error, said) from error
 
 
-def _firewall(said: str) -> dict[str, int]:
-    counters = [entry["counter"] for entry in json.loads(said)["nftables"] if "counter" in entry]
-    packets = {one["name"]: int(one["packets"]) for one in counters}
-    return {str(reason): packets[name] for reason, name in COUNTERS.items()}
+def firewall_drops(said: str) -> tuple[dict[str, int], dict[str, int]]:
+    """Read what a firewall dropped of what came in by vNIC 0, and by vNIC 1.
+
+    Raises:
+        DeploymentError: the guest says something else.
+    """
+    try:
+        first, both = _firewall(said, FIRST_COUNTERS), _firewall(said, COUNTERS)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _unreadable(error, said) from error
+    return first, {reason: both[reason] - first[reason] for reason in both}
+
+
+def _unreadable(error: Exception, said: str) -> DeploymentError:
+    return DeploymentError(f"a guest's drops cannot be read: {error!r} in {said[:200]!r}")
+
+
+def _firewall(said: str, counters: Mapping[Drop, str]) -> dict[str, int]:
+    listed = [entry["counter"] for entry in json.loads(said)["nftables"] if "counter" in entry]
+    packets = {one["name"]: int(one["packets"]) for one in listed}
+    return {str(reason): packets[name] for reason, name in counters.items()}
 
 
 def _router(said: str) -> dict[str, int]:

@@ -12,10 +12,10 @@ from typing import Protocol
 
 from pytest_nfv.errors import ConfigurationError, DeploymentError
 from pytest_nfv.hosts.protocol import Completed
-from pytest_nfv.model.nf import Function
+from pytest_nfv.model.nf import Firewall, Function
 from pytest_nfv.model.routes import NICS
 from pytest_nfv.vnfs.protocol import VnicCounters
-from pytest_nfv.vnfs.vm_drops import asked, drops
+from pytest_nfv.vnfs.vm_drops import asked, drops, firewall_drops
 from pytest_nfv.vnfs.vm_napi import listed, pinned
 from pytest_nfv.vnfs.vm_reading import nic_counters
 from pytest_nfv.vnfs.vm_settings import Machine
@@ -85,7 +85,7 @@ class Functions:
         return self._run([*where, *step.argv], stdin=step.stdin).stdout
 
     def counters(self, pair: int) -> tuple[VnicCounters, ...]:
-        """Return the counters of a pair's two vNICs.
+        """Return the counters of a pair's two vNICs; a firewall's tell what it dropped of what came in by each.
 
         Raises:
             DeploymentError: the guest is gone, or does not tell.
@@ -94,10 +94,15 @@ class Functions:
         nics = [found[f"nic{nic}"] for nic in range(NICS)]
         return tuple(
             VnicCounters(
-                nic.rx_frames, nic.tx_frames, {"guest drops": nic.rx_drops}, {"guest drops": nic.tx_drops}
+                nic.rx_frames, nic.tx_frames, {"guest drops": nic.rx_drops}, {"guest drops": nic.tx_drops}, own
             )
-            for nic in nics
+            for nic, own in zip(nics, self._dropped(pair), strict=True)
         )
+
+    def _dropped(self, pair: int) -> tuple[dict[str, int], dict[str, int]]:
+        function = self._functions[pair] if pair < len(self._functions) else None
+        step = asked(function) if isinstance(function, Firewall) else None
+        return ({}, {}) if step is None else firewall_drops(self._in(pair, step))
 
     def drops(self, pair: int) -> dict[str, int]:
         """Return the frames that a pair's function dropped, by reason; empty where there is none that drops.

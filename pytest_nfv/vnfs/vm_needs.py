@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from pathlib import Path
 
 from pytest_nfv.errors import CapabilityMissing, CommandError
@@ -53,7 +54,13 @@ def guest_kernel(host: Host) -> Kernel:
 def roots() -> list[Path]:
     """Return where kernels are looked for: this machine, then what was fetched, the newest first."""
     cache = vm_kernel.cache_folder()
-    return [Path("/"), *(sorted(cache.glob("linux-image-*"), reverse=True) if cache.is_dir() else [])]
+    fetched = cache.glob("linux-image-*") if cache.is_dir() else ()
+    return [Path("/"), *sorted(fetched, key=_version, reverse=True)]
+
+
+def _version(folder: Path) -> list[str | int]:
+    """Return what orders folders as their versions: 6.1.0-9 before 6.1.0-40. Digits are at every other place."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"([0-9]+)", folder.name)]
 
 
 def qemu(host: Host) -> str:

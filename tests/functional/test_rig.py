@@ -31,6 +31,7 @@ def lab_file(hosts: dict[str, int], cables: Sequence[tuple[str, str]]) -> str:
         role = "generator" if name == "gen" else "device"
         ports = sorted({end.partition(".")[2] for cable in cables for end in cable if end.startswith(f"{name}.")})
         text += f'[host.{name}]\nssh = "{name}"\npython = "{sys.executable}"\n{role}_cores = [{core}]\n'
+        text += 'may_change = ["huge-pages"]\n'
         text += "".join(f'ports.{port} = {{ interface = "{port}" }}\n' for port in ports)
     for one, other in cables:
         text += f'[[link]]\nends = ["{one}", "{other}"]\nspeed = "10MbE"\n'

@@ -230,6 +230,12 @@ def check_drops_are_frames(measured: Gate) -> None:
                 before = hop.frames
 
 
+def check_said(gate: Gate, what: str) -> None:
+    """The failure's own text says what would have to change."""
+    text = " ".join(word for line in explain.lines(Measurement.from_result(gate)) for word in line.split())
+    assert what in text.partition("what would have to change")[2], text
+
+
 SLOW = """
 import time
 
@@ -252,28 +258,33 @@ def test_a_starved_vnf_is_named(deploy: Deploy, tmp_path: Path) -> None:
     assert found is not None
     assert (found.component, found.cause) == ("vnf1", "no room"), str(found)
     assert found.short_of_time, str(found)
+    check_said(gate, "vnf1 is the bottleneck")
     check_drops_are_frames(gate)
 
 
 def test_a_dropping_rule_is_named(deploy: Deploy) -> None:
     rules = RuleSet((Rule.to("drop", protocol="udp"), Rule("allow")))
     traffic = deploy(Chain("linux-bridge", [VNF(L2Fwd()), VNF(Firewall(rules))]))
-    assert not traffic.sustains(EASY, frame_size=64)
+    gate = traffic.sustains(EASY, frame_size=64)
+    assert not gate
     found = traffic.bottleneck()
     assert found is not None
     assert (found.component, found.cause, found.place) == ("vnf1", "policy", "vnf1 nic1 tx"), str(found)
+    check_said(gate, "vnf1 dropped")
     assert found.share == 1.0
 
 
 def test_a_tiny_ring_is_named(deploy: Deploy) -> None:
     switch = VSwitch("ovs-dpdk", (("slots", "64"),))
     traffic = deploy(PVP(switch, VNF(L2Fwd())))
-    assert not traffic.sustains(PacketRate(20_000.0), frame_size=64, burst=512)
+    gate = traffic.sustains(PacketRate(20_000.0), frame_size=64, burst=512)
+    assert not gate
     found = traffic.bottleneck()
     assert found is not None
     assert (found.component, found.cause) == ("switch", "no room"), str(found)
     assert found.place == "v0 rx (into the switch)", str(found)
     assert not found.short_of_time, str(found)
+    check_said(gate, "look at v0 rx (into the switch)")
 
 
 def test_a_slow_link_is_named(
@@ -296,11 +307,13 @@ def test_a_slow_link_is_named(
     traffic = Traffic(
         DeployedSystem(deployment), Defaults(goal=GOAL, retry_invalid=20), Silent(), lambda result: None
     )
-    assert not traffic.sustains(PacketRate(10_000.0), frame_size=64)
+    gate = traffic.sustains(PacketRate(10_000.0), frame_size=64)
+    assert not gate
     found = traffic.bottleneck()
     assert found is not None
     assert found.place == f"s{port} tx (to vnf1)", str(found)
     assert (found.component, found.cause) == ("switch", "slow link"), str(found)
+    check_said(gate, f"The link behind s{port} tx (to vnf1) is slower than the load")
     assert sum(found.drops.values()) > 0.9 * found.lost, str(found)
 
 

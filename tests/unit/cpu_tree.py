@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import pytest
+
+from pytest_nfv.hosts.tuning.knob import FileKnob
+
 CPU = "sys/devices/system/cpu"
 FREQUENCIES = (1_200_000, 1_600_000, 2_400_000)
 IRQS = {24: "0-3", 25: "0", 26: "1", 30: "2-3"}
@@ -60,6 +64,23 @@ def _core(core: int, listed: bool) -> dict[str, str]:
         "topology/thread_siblings_list": f"{pair}-{pair + 1}",
         "topology/physical_package_id": str(core // 2),
     }
+
+
+def clip(patch: pytest.MonkeyPatch, root: Path) -> None:
+    """Have upper limits read no more than the nominal clock while turbo is off, as drivers show them."""
+    system, really, asked = root.resolve() / CPU, FileKnob.write, dict[Path, int]()
+
+    def write_and_clip(self: FileKnob, value: str) -> None:
+        really(self, value)
+        if self.path.name not in ("scaling_max_freq", "no_turbo"):
+            return
+        if self.path.name == "scaling_max_freq":
+            asked[self.path] = int(value)
+        turbo = (system / "intel_pstate/no_turbo").read_text().strip() == "0"
+        for path in system.glob("cpu*/cpufreq/scaling_max_freq"):
+            path.write_text(f"{min(asked.get(path, FREQUENCIES[-1]), FREQUENCIES[-1 if turbo else -2])}\n")
+
+    patch.setattr(FileKnob, "write", write_and_clip)
 
 
 def write(root: Path, files: Mapping[str, str]) -> None:

@@ -124,8 +124,16 @@ def test_of_several_reasons_the_greatest_says_the_cause() -> None:
         ("ttl", "policy"),
         ("policy", "policy"),
         ("policy (both ways)", "policy"),
-        ("corrupted", "unseen"),
+        ("corrupted", "counted"),
         ("guest drops", "no room"),
+        ("not taken by the far end", "no room"),
+        ("rx errors", "counted"),
+        ("dropped on receipt", "counted"),
+        ("ovs_rx_qos_drops", "policy"),
+        ("ovs_tx_qos_drops", "policy"),
+        ("ovs_tx_mtu_exceeded_drops", "policy"),
+        ("ovs_tx_failure_drops", "no room"),
+        ("on the wire, or in the network card", "unseen"),
     ],
 )
 def test_counters_words_and_their_cause(reason: str, cause: str) -> None:
@@ -187,6 +195,7 @@ def test_time_after_the_last_frame_is_no_time_to_work_in() -> None:
         found = bottleneck([longer])
         assert found is not None
         assert found.busy == pytest.approx(0.9)
+        assert found.waited == pytest.approx(thread.run_delay_s)
 
 
 def test_a_rule_is_not_for_want_of_time() -> None:
@@ -205,6 +214,12 @@ def test_a_rule_is_not_for_want_of_time() -> None:
         ("s2+s4 tx (to vnf0)", "switch", "vnf0"),
         ("s3+s5 rx (from vnf0)", "switch", "switch"),
         ("s1 tx (out of the switch)", "switch", "generator"),
+        ("dut1 s1 tx (to the next host)", "switch", "switch"),
+        ("dut2 s1 tx (out of the switch)", "switch", "generator"),
+        ("vnf1host s0 rx (into the switch)", "switch", "switch"),
+        ("vnf1 s2 tx (to vnf0)", "switch", "vnf0"),
+        ("generator-x s3 rx (from vnf0)", "switch", "switch"),
+        ("generator-x s1 tx (to the next host)", "switch", "switch"),
     ],
 )
 def test_places_are_read(place: str, here: str, empties: str) -> None:
@@ -215,7 +230,9 @@ def test_places_are_read(place: str, here: str, empties: str) -> None:
 
 def test_threads_are_somebodys() -> None:
     assert component_of_thread(use("vnf3 lcore-worker-1", 0.0)) == "vnf3"
+    assert component_of_thread(use("vnf3.1 napi", 0.0)) == "vnf3"
     assert component_of_thread(use("napi/s0-8", 0.0)) == "switch"
+    assert component_of_thread(use("vnf3host", 0.0)) == "switch"
     assert component_of_thread(use("python", 0.0, role="generator")) == "generator"
     assert component_of_thread(use("vnf3 x", 0.0, role="other")) == "other"
 

@@ -156,6 +156,19 @@ def test_what_is_no_file_of_its_own_is_refused_and_left_alone(folder: Path, kind
     assert other.read_text() == "precious"
 
 
+def test_a_full_file_system_leaves_the_lock_free(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int, text: bytes, offset: int) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        with pytest.raises(DeploymentError, match=r"\.lock, cannot be written: No space left on device; make"):
+            taken(folder, ALICE)
+    lock, nobody = taken(folder, BOB)
+    assert nobody is None
+    lock.release()
+
+
 class Held:
     """A host that is held for so many questions."""
 

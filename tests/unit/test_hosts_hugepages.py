@@ -72,6 +72,18 @@ def test_what_is_missing_is_added_and_taken_back(
     assert give_back(run, pool) == []
 
 
+def test_none_are_asked_for_where_that_is_not_let(
+    tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = made(tmp_path, monkeypatch, 10, 4)
+    assert take(8, run, pool, more=False).enough
+    refused = take(20, run, pool, more=False)
+    assert not refused.enough
+    assert refused.note.endswith('no run may ask for more; add "huge-pages" to its may_change in the testbed file')
+    assert pool.pages == 10
+    assert give_back(run, pool) == []
+
+
 def test_pages_let_go_while_the_kernel_lowered_do_not_stay(
     tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,4 +205,61 @@ def test_what_an_interrupted_request_got_is_given_back_with_what_the_next_one_go
     assert take(40, run, pool).enough
     more = pool.pages - 10
     assert give_back(run, pool) == [f"{more} huge pages"]
+    assert pool.pages == 10
+
+
+@pytest.mark.parametrize("lowered", [0, 2, 6])
+def test_a_run_that_is_killed_while_it_gives_back_takes_no_page_of_others(
+    tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch, lowered: int
+) -> None:
+    pool = made(tmp_path, monkeypatch, 10, 4)
+    assert take(20, run, pool).enough
+    resize = Pool.resize
+
+    def killed(self: Pool, wanted: int) -> None:
+        resize(self, 16 - lowered)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Pool, "resize", killed)
+    with pytest.raises(KeyboardInterrupt):
+        give_back(run, pool)
+    monkeypatch.setattr(Pool, "resize", resize)
+    assert give_back(run, pool) == ([f"{6 - lowered} huge pages"] if lowered < 6 else [])
+    assert pool.pages == 10
+
+
+def test_a_run_that_is_killed_while_it_lowers_what_was_too_little_takes_no_page_of_others(
+    tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = made(tmp_path, monkeypatch, 2, 0, most=5)
+    resize = Pool.resize
+
+    def killed(self: Pool, wanted: int) -> None:
+        resize(self, wanted)
+        if wanted == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Pool, "resize", killed)
+    with pytest.raises(KeyboardInterrupt):
+        take(100, run, pool)
+    monkeypatch.setattr(Pool, "resize", resize)
+    assert give_back(run, pool) == []
+    assert pool.pages == 2
+
+
+def test_a_full_disk_keeps_no_page_and_no_page_is_taken_twice(
+    tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = made(tmp_path, monkeypatch, 10, 4)
+    assert take(20, run, pool).enough
+    really = Path.write_text
+
+    def full(self: Path, text: str) -> int:
+        if run in self.parents:
+            raise OSError(28, "No space left on device")
+        return really(self, text)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    assert give_back(run, pool) == ["6 huge pages"]
+    assert give_back(run, pool) == []
     assert pool.pages == 10

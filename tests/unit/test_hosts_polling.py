@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import platform
 import struct
 import threading
 from collections.abc import Sequence
@@ -127,11 +128,22 @@ def test_threads_take_short_turns_and_a_refusal_is_a_note(monkeypatch: pytest.Mo
     kernel = Kernel({8: errno.EPERM, 9: errno.ESRCH, 10: errno.EPERM})
     monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: kernel)
     monkeypatch.setattr(ctypes, "get_errno", lambda: kernel.errno)
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     notes = polling.take_turns({7: "napi/s0", 8: "vnf0 lcore", 9: "ended", 10: "vnf1 python"})
     assert notes == ("turns of the kernel's own length: vnf0 lcore, vnf1 python (Operation not permitted)",)
     assert list(kernel.asked) == [7, 8, 9, 10]
     size, policy, flags, nice, priority, runtime_ns, *_ = struct.unpack("=IIQiIQQQ", kernel.asked[7])
     assert (size, policy, flags, nice, priority, runtime_ns) == (48, os.SCHED_OTHER, 0, polling.NICE, 0, 100_000)
+
+
+def test_another_machines_calls_have_other_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = Kernel({})
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: kernel)
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    assert polling.take_turns({7: "napi/s0", 8: "vnf0 lcore"}) == (
+        "turns of the kernel's own length: napi/s0, vnf0 lcore (shorter ones are for x86_64, not for riscv64)",
+    )
+    assert kernel.asked == {}
 
 
 def test_a_process_and_all_below_it_get_their_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,6 +120,23 @@ def test_a_card_that_does_not_come_home_is_told_of(tmp_path: Path, monkeypatch: 
     assert told == "pause:eth1 has to be autoneg=on rx=on tx=off again: No such device; it is gone"
 
 
+def test_a_card_that_another_run_has_is_kept_for_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, other = tmp_path / "alice1", tmp_path / "bobby1"
+    run.mkdir()
+    other.mkdir()
+    (other / "adopted.json").write_text(json.dumps([{"interface": "eth1", "name": "p0"}]))
+    card = Card()
+    journal = Journal(run)
+    journal.change("flow-control", LinkKnob("pause", "eth1", exchange=card), "autoneg=off rx=off tx=off")
+    monkeypatch.setattr("pytest_nfv.hosts.tuning.journal.HOME_DEADLINE_S", 0.1)
+    (told,) = journal.put_back().trouble
+    assert told == "pause:eth1 has to be autoneg=on rx=on tx=off again: No such device; it is with run bobby1"
+    (other / "adopted.json").unlink()
+    monkeypatch.setattr("pytest_nfv.hosts.tuning.journal.knob_of", lambda key: of_card(key, card))
+    assert Journal(run).put_back().done == ["pause:eth1"]
+    assert card.pause == [1, 1, 0]
+
+
 def test_a_driver_without_link_settings() -> None:
     with pytest.raises(OSError, match="the driver does not tell its link settings"):
         LinkKnob("link", "eth1", exchange=Card(words=0)).read()

@@ -8,8 +8,11 @@ import pytest
 
 from pytest_nfv.deployment.plan import place
 from pytest_nfv.errors import CapabilityMissing, ConfigurationError
+from pytest_nfv.model.chain import PVP
+from pytest_nfv.model.nf import L2Fwd
 from pytest_nfv.model.testbed import built_in
 from pytest_nfv.model.topology import P2P, VSwitch
+from pytest_nfv.model.vnf import VNF
 
 LOCAL = built_in()["local"]
 TOPOLOGY = P2P(VSwitch("linux-bridge"))
@@ -47,3 +50,9 @@ def test_the_plan_says_what_goes_where() -> None:
     text = "\n".join(place(TOPOLOGY, LOCAL, [0, 1]).lines())
     assert "P2P(linux-bridge) on testbed local" in text
     assert "generator on core 1" in text
+
+
+def test_both_cores_of_the_generator_are_left_to_it() -> None:
+    testbed = replace(built_in()["local"], generator_cores=(2, 3))
+    found = place(PVP("linux-bridge", VNF(L2Fwd())), testbed, [0, 1, 2, 3], dict.fromkeys(range(4), 0))
+    assert not {2, 3} & set(found.device_cores)

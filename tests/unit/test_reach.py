@@ -18,6 +18,7 @@ from pytest_nfv.deployment.runner import Load
 from pytest_nfv.deployment.system import SimulatedSystem, identity
 from pytest_nfv.deployment.traffic import Defaults, Result, Traffic
 from pytest_nfv.errors import InvalidMeasurement
+from pytest_nfv.hosts.local import LocalHost
 from pytest_nfv.model.measurement import Gate
 from pytest_nfv.model.offer import PortSpec
 from pytest_nfv.model.simulation import Simulation
@@ -31,6 +32,8 @@ KEY = {"testbed": "local", "port": "vhost_user", "core": "1", "load": "64 B"}
 OTHER = {**KEY, "load": "1518 B"}
 SHORT = Ruling(Verdict.INVALID, ("4 of 4 trials invalid",))
 PASSED = Ruling(Verdict.PASS)
+
+HERE = LocalHost()
 
 
 class Now:
@@ -244,15 +247,15 @@ def test_the_identity_changes_with_what_the_limit_depends_on() -> None:
     placement = place(P2P(VSwitch("linux-bridge")), built_in()["local"], [0, 1])
     ports = (PortSpec("af_packet", "02:00:00:00:00:01"),) * 2
     load = Load(64, ((Direction(0, 1), "00" * 60),))
-    base = identity(placement, ports, load)
-    assert identity(placement, ports, replace(load, templates=((Direction(0, 1), "ff" * 60),))) == base
-    assert identity(placement, ports, replace(load, maximum=True)) == base
+    base = identity(placement, HERE, ports, load)
+    assert identity(placement, HERE, ports, replace(load, templates=((Direction(0, 1), "ff" * 60),))) == base
+    assert identity(placement, HERE, ports, replace(load, maximum=True)) == base
     both = (*load.templates, (Direction(1, 0), "00" * 60))
     for changed in (replace(load, burst=32), replace(load, templates=both), replace(load, frame_size=128)):
-        assert identity(placement, ports, changed) != base
+        assert identity(placement, HERE, ports, changed) != base
     memif = (PortSpec("memif", "02:00:00:00:00:01"),) * 2
-    assert identity(placement, memif, load)["port"] == "memif"
-    assert identity(replace(placement, generator_core=0), ports, load) != base
+    assert identity(placement, HERE, memif, load)["port"] == "memif"
+    assert identity(replace(placement, generator_core=0), HERE, ports, load) != base
 
 
 class Silent:

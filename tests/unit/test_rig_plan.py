@@ -124,6 +124,20 @@ def test_a_chain_goes_on_from_host_to_host(functions: list[Function], hosts: int
     assert told == wanted
 
 
+def test_both_cores_of_the_generator_are_left_to_it() -> None:
+    one = machine("one", 4, generator=(2, 3))
+    of = Rig(("one",), "one", rig([one], one, [("one.p0", "one.p2"), ("one.p1", "one.p3")]).cables, {"one": one})
+    found = placed(PVP("ovs", VNF(L3Fwd(10))), of, cores=6)
+    assert (found.generator_core, found.receiver_core) == (2, 3)
+    assert not {2, 3} & set(found.device_cores)
+
+
+def test_a_generator_among_several_devices_is_refused() -> None:
+    one, other = machine("one", 4), machine("other")
+    with pytest.raises(ConfigurationError, match="one is one of several devices; accepted: a host of its own"):
+        rig([one, other], one, [("one.p0", "one.p1"), ("one.p2", "other.p0"), ("other.p1", "one.p3")])
+
+
 def test_what_cannot_go_across_hosts_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="across 2 hosts: accepted: Chain, PVP, or P2P of one pair"):
         placed(Colocated(PVP("ovs", VNF(L2Fwd())), 2), in_a_row(2))

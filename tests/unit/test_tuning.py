@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from pytest_nfv.errors import CapabilityMissing, DeploymentError
+from pytest_nfv.hosts.tuning.knob import FileKnob
 from pytest_nfv.hosts.tuning.protocol import Scope
 from pytest_nfv.hosts.tuning.table import SETTINGS, put_back, standing, tune
 from pytest_nfv.model.machine import CHANGES
-from tests.unit.cpu_tree import CPU, make_tree, read, write
+from tests.unit.cpu_tree import CPU, clip, make_tree, read, write
 
 
 @pytest.fixture
@@ -93,8 +94,6 @@ def test_an_interrupt_that_cannot_be_moved_is_a_note(
 
 def refuse(monkeypatch: pytest.MonkeyPatch, part: str, error: str) -> None:
     """Let writes to files with `part` in their name fail."""
-    from pytest_nfv.hosts.tuning.knob import FileKnob
-
     really, number = FileKnob.write, int(error.split("]")[0].removeprefix("[Errno "))
 
     def write_or_refuse(self: FileKnob, value: str) -> None:
@@ -137,8 +136,6 @@ def test_a_driver_without_a_list_takes_any_between_its_limits(tmp_path: Path, ru
 
 def test_limits_are_never_crossed_on_the_way(tree: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Older kernels refuse a lower limit above the upper one, so that the order is part of it, both ways."""
-    from pytest_nfv.hosts.tuning.knob import FileKnob
-
     really, folder = FileKnob.write, tree / f"{CPU}/cpu0/cpufreq"
 
     def strict(self: FileKnob, value: str) -> None:
@@ -155,8 +152,6 @@ def test_limits_are_never_crossed_on_the_way(tree: Path, run: Path, monkeypatch:
 
 
 def test_a_value_that_was_not_taken_is_an_error(tree: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pytest_nfv.hosts.tuning.knob import FileKnob
-
     monkeypatch.setattr(FileKnob, "write", lambda self, value: None)
     with pytest.raises(DeploymentError, match="scaling_governor was set to performance, and reads schedutil"):
         tune(run, "governor", "performance", Scope([0], root=tree))
@@ -219,3 +214,32 @@ def test_values_that_are_none(tree: Path, run: Path, name: str, value: str, core
     with pytest.raises(DeploymentError, match=why):
         tune(run, name, value, Scope(cores, root=tree))
     assert read(tree) == before
+
+
+@pytest.mark.parametrize("order", [("cpu-frequency", "turbo"), ("turbo", "cpu-frequency"), ("",)])
+def test_a_clock_that_was_set_without_turbo_gets_its_upper_limit_back(
+    tree: Path, run: Path, monkeypatch: pytest.MonkeyPatch, order: tuple[str, ...]
+) -> None:
+    """Its old value reads as the nominal clock then; "" is the way of agent and reaper."""
+    clip(monkeypatch, tree)
+    before = read(tree)
+    tune(run, "turbo", "off", Scope([0], root=tree))
+    tune(run, "cpu-frequency", "1.2GHz", Scope([0, 1], root=tree))
+    for name in order:
+        if name:
+            assert tune(run, name, None, Scope()) == []
+        else:
+            put_back(run)
+    assert read(tree) == before
+    assert standing(run) == []
+
+
+def test_a_limit_that_somebody_else_set_without_turbo_stays(
+    tree: Path, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip(monkeypatch, tree)
+    tune(run, "turbo", "off", Scope([0], root=tree))
+    FileKnob(tree.resolve() / CPU / "cpu2/cpufreq/scaling_max_freq").write("1200000")
+    (told,) = tune(run, "turbo", None, Scope())
+    assert "cpu2/cpufreq/scaling_max_freq is left at 1200000, as somebody else set it" in told
+    assert read(tree)[f"{CPU}/cpu3/cpufreq/scaling_max_freq"] == "2400000"

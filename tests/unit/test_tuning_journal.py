@@ -20,7 +20,7 @@ from pytest_nfv.hosts.tuning.journal import NAME, Journal
 from pytest_nfv.hosts.tuning.knob import FileKnob, knob_of
 from pytest_nfv.hosts.tuning.protocol import Scope
 from pytest_nfv.hosts.tuning.table import put_back, tune
-from tests.unit.cpu_tree import make_tree, read
+from tests.unit.cpu_tree import clip, make_tree, read
 
 SETS = st.lists(
     st.tuples(
@@ -59,8 +59,9 @@ def apply(run: Path, tree: Path, sets: list[tuple[tuple[str, str | None], set[in
 @settings(max_examples=60, deadline=None)
 @given(SETS)
 def test_any_sequence_goes_back(sets: list[tuple[tuple[str, str | None], set[int]]]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         tree, run = make_tree(Path(folder, "root")), Path(folder, "run")
+        clip(patch, tree)
         run.mkdir()
         before = read(tree)
         for _ in apply(run, tree, sets):
@@ -81,7 +82,7 @@ def test_a_kill_anywhere_goes_back(
 ) -> None:
     """Cut off before any write, of the journal (in the middle of its line) or of a value, or right behind it."""
     left = steps
-    write, append, back = FileKnob.write, Journal._append, Journal.put_back
+    append, back = Journal._append, Journal.put_back
 
     def last(path: Path, line: bytes) -> None:
         with path.open("ab") as file:
@@ -109,8 +110,11 @@ def test_a_kill_anywhere_goes_back(
             raise Killed  # nobody is there to clean up
         return back(self, setting)
 
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+    context = pytest.MonkeyPatch.context
+    with tempfile.TemporaryDirectory() as folder, context() as machine, context() as patch:
         tree, run = make_tree(Path(folder, "root")), Path(folder, "run")
+        clip(machine, tree)
+        write = FileKnob.write
         run.mkdir()
         before = read(tree)
         patch.setattr(FileKnob, "write", counted_write)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from pytest_nfv.deployment.hops import waterfall
 from pytest_nfv.deployment.validity import reasons_disturbed, reasons_invalid, reasons_off_clock
 from pytest_nfv.deployment.wiring import Chains
@@ -158,6 +160,27 @@ def test_a_place_behind_a_vnf_that_counts_more_than_came_makes_it_invalid() -> N
     way[3] = replace(way[3], frames=1009)
     (reason,) = reasons_invalid(lossy, way, 0.0)
     assert reason == "counters disagree on 0>1: vnf0 nic0 rx counts 1000 frames, vnf0 nic1 tx 1009"
+
+
+@pytest.mark.parametrize("reason", ["policy", "tx ring full", "tx vhost ring full", "ovs_tx_failure_drops"])
+def test_more_frames_passed_and_dropped_than_came_make_it_invalid(reason: str) -> None:
+    way = [Hop(WAY, place, frames) for place, frames in THROUGH_A_VNF]
+    lossy = report(1000, 900)
+    way[3] = replace(way[3], drops={reason: 108})
+    assert reasons_invalid(lossy, way, 0.0) == ()
+    way[3] = replace(way[3], drops={reason: 109})
+    (why,) = reasons_invalid(lossy, way, 0.0)
+    assert why == "counters disagree on 0>1: vnf0 nic0 rx counts 1000 frames, vnf0 nic1 tx 900 and 109 dropped"
+
+
+@pytest.mark.parametrize(
+    "reason",
+    ["ttl (both ways)", "veth ring full", "backlog full", "dropped on receipt", "guest drops", "no mbuf", "other"],
+)
+def test_what_may_be_of_another_way_or_counted_twice_is_not_held_against_a_trial(reason: str) -> None:
+    way = [Hop(WAY, place, frames) for place, frames in THROUGH_A_VNF]
+    way[3] = replace(way[3], drops={reason: 900})
+    assert reasons_invalid(report(1000, 900), way, 0.0) == ()
 
 
 THROUGH_A_VNF = (

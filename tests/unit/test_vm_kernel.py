@@ -130,6 +130,15 @@ def test_without_zstd_it_is_said_how_to_get_it(
         vm_needs.guest_kernel(ScriptedHost({}))
 
 
+def test_of_fetched_kernels_the_newest_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vm_kernel, "cache_folder", lambda: tmp_path / "vm")
+    assert vm_needs.roots() == [Path("/")]
+    names = [f"linux-image-6.{version}-cloud-amd64" for version in ("12.1-1", "1.0-40", "1.0-9")]
+    for name in reversed(names):
+        (tmp_path / "vm" / name).mkdir(parents=True)
+    assert vm_needs.roots() == [Path("/"), *(tmp_path / "vm" / name for name in names)]
+
+
 def test_a_module_that_newer_kernels_have_in_another_is_found_there(tmp_path: Path) -> None:
     folder = made(tmp_path, modules={"nf_tables": "", "nft_meta_bridge": "nf_tables"}).modules
     with pytest.raises(CapabilityMissing, match="no module nft_objref"):

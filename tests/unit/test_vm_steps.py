@@ -12,8 +12,8 @@ from pytest_nfv.errors import ConfigurationError, DeploymentError
 from pytest_nfv.model.nf import Firewall, L2Fwd, L3Fwd, Signature
 from pytest_nfv.model.routes import Route, RouteTable
 from pytest_nfv.model.rules import Rule, RuleSet
-from pytest_nfv.vnfs.kernel_rules import COUNTERS, firewall
-from pytest_nfv.vnfs.vm_drops import asked, drops
+from pytest_nfv.vnfs.kernel_rules import COUNTERS, FIRST_COUNTERS, firewall
+from pytest_nfv.vnfs.vm_drops import asked, drops, firewall_drops
 from pytest_nfv.vnfs.vm_napi import listed, pinned
 from pytest_nfv.vnfs.vm_steps import not_ready, parted, space, steps
 
@@ -84,6 +84,14 @@ def test_drops_are_read_as_nft_prints_them() -> None:
     for nonsense in ("", "[]", '{"nftables": [{"counter": {}}]}'):
         with pytest.raises(DeploymentError, match="drops cannot be read"):
             drops(function, nonsense)
+
+
+def test_a_firewalls_drops_are_told_by_the_vnic_that_frames_came_in_by() -> None:
+    counted = dict(zip((*COUNTERS.values(), *FIRST_COUNTERS.values()), (12, 5, 8, 5), strict=True))
+    said = json.dumps({"nftables": [{"counter": {"name": name, "packets": n}} for name, n in counted.items()]})
+    assert firewall_drops(said) == ({"policy": 8, "malformed": 5}, {"policy": 4, "malformed": 0})
+    with pytest.raises(DeploymentError, match="drops cannot be read"):
+        firewall_drops("[]")
 
 
 def test_a_routers_drops_are_read_from_its_snmp_counters() -> None:

@@ -86,7 +86,19 @@ def test_where_no_time_was_accounted_nothing_is_said_of_it() -> None:
 
 def test_a_loss_that_no_counter_saw_says_so() -> None:
     said = change(failed("vnf0 nic1 tx", {}))
-    assert said == "vnf0 is where 100 of 1,000 frames were lost, vnf0 nic1 tx; no counter says why."
+    assert said == "vnf0 is where 100 of 1,000 frames were lost, vnf0 nic1 tx; no counter saw them."
+
+
+def test_a_counter_without_a_cause_is_told_as_that() -> None:
+    said = change(failed("vnf0 nic0 rx", {"dropped on receipt": 100}))
+    assert said == (
+        "vnf0 is where 100 of 1,000 frames were lost, vnf0 nic0 rx (dropped on receipt); it has no one cause."
+    )
+
+
+def test_a_far_end_that_takes_no_frames_had_no_room() -> None:
+    said = change(failed("vnf0 nic1 tx", {"not taken by the far end": 100}))
+    assert "no counter" not in said
 
 
 def test_what_the_switch_lost_is_not_a_vnfs() -> None:

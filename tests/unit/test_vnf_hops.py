@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_nfv.deployment.engines import VnfCounters
-from pytest_nfv.deployment.hops import Counters, waterfall
+from pytest_nfv.deployment.hops import Counters, Crossing, waterfall, waterfall_across
 from pytest_nfv.deployment.wiring import Chains
-from pytest_nfv.model.bottleneck import component_of
+from pytest_nfv.model.bottleneck import behind, component_of
 from pytest_nfv.model.chain import PVP, Chain, Colocated
 from pytest_nfv.model.nf import L2Fwd, L3Fwd
 from pytest_nfv.model.offer import Report
@@ -183,6 +183,23 @@ def test_what_the_function_drops_counts_where_it_would_have_come_out(both: bool)
     assert out.frames == 3
     back = [hop for hop in hops if hop.place == "vnf0 nic0 tx"]
     assert [dict(hop.drops) for hop in back] == ([{"ttl (both ways)": 3}] if both else [])
+
+
+@pytest.mark.parametrize("way", [WAY, BACK])
+def test_of_several_hosts_only_the_last_on_the_way_puts_frames_out_to_the_generator(way: Direction) -> None:
+    chains = Chains(P2P(VSwitch("linux-bridge"), bidirectional=True))
+    then, now = (tuple(PortCounters(port, f"s{port}", n, n) for port in range(2)) for n in (0, 10))
+    crossed = [Crossing(chains, (then, {}), (now, {}), label) for label in ("vnf1", "generator-x")]
+    report = Report((FlowCounts(way, 10, 10, 10),), (0,), 1.0, 0.0, GeneratorHealth())
+    hops = waterfall_across(report, crossed)
+    first, last = ("vnf1", "generator-x") if way == WAY else ("generator-x", "vnf1")
+    assert [(hop.place, component_of(hop.place), behind(hop.place)) for hop in hops] == [
+        (f"{first} s{way.tx} rx (into the switch)", "switch", "switch"),
+        (f"{first} s{way.rx} tx (to the next host)", "switch", "switch"),
+        (f"{last} s{way.tx} rx (into the switch)", "switch", "switch"),
+        (f"{last} s{way.rx} tx (out of the switch)", "switch", "generator"),
+        (f"generator port {way.rx} rx", "generator", "generator"),
+    ]
 
 
 def test_frames_that_the_full_ring_refused_are_the_entrys_drops() -> None:

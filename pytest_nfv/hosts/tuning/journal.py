@@ -1,8 +1,9 @@
 """What a run changed on a machine, written down before it is changed, and how all of it is put back.
 
 One JSON line a fact, in the run's own directory: `{"n": 0, "setting": .., "knob": .., "before": .., "after": ..}`
-before a change, `{"n": 0, "reads": ..}` after it, `{"n": 0, "back": true}` once it is put back. A kill leaves at
-most a torn last line, which says nothing: what it would have announced was not done yet.
+before a change, `{"n": 0, "reads": ..}` after it, `{"n": 0, "back": true}` once it is put back. What the machine
+alters by itself with a change has its line before that of the change, and so is put back behind it. A kill leaves
+at most a torn last line, which says nothing: what it would have announced was not done yet.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from errno import ENODEV, ENOENT, ENOSPC
 from pathlib import Path
 from typing import Any
 
+from pytest_nfv.hosts.away import runs_with
 from pytest_nfv.hosts.tuning.knob import Knob, knob_of
 
 NAME = "settings.jsonl"
@@ -71,8 +73,14 @@ class Journal:
         """What is changed now, in the order in which it was."""
         return [change for change in self._changes.values() if not change.back]
 
-    def change(self, setting: str, knob: Knob, value: str) -> str:
+    def change(self, setting: str, knob: Knob, value: str, alters: Sequence[Knob] = ()) -> str:
         """Set a knob, the journal first; return what it reads then. One that has the value already is left alone.
+
+        Args:
+            setting: for which it is.
+            knob: what is set.
+            value: to what.
+            alters: what else the machine changes by itself then; put back after the knob.
 
         Raises:
             OSError: it refused, or the journal cannot be written; then nothing was changed.
@@ -80,15 +88,30 @@ class Journal:
         before = knob.read()
         if before == value:
             return before
-        change = Change(len(self._changes), setting, knob.key, before, value)
-        told = {"setting": setting, "knob": change.knob, "before": before, "after": value}
-        self._append({"n": change.number, **told}, sync=True)
-        self._changes[change.number] = change
+        altered = [(self._noted(setting, other, was := other.read(), was), other) for other in alters]
+        change = self._noted(setting, knob, before, value, sync=True)
         try:
             knob.write(value)
         except OSError:
-            self._is_back(change)
+            for one in (change, *(one for one, _ in altered)):
+                self._is_back(one)
             raise
+        reads = self._reads(change, knob)
+        for one, other in altered:
+            if self._reads(one, other) == one.before:
+                self._is_back(one)
+        return reads
+
+    def _noted(self, setting: str, knob: Knob, before: str, after: str, *, sync: bool = False) -> Change:
+        return self._note(Change(len(self._changes), setting, knob.key, before, after), sync=sync)
+
+    def _note(self, change: Change, *, sync: bool = False) -> Change:
+        told = {"setting": change.setting, "knob": change.knob, "before": change.before, "after": change.after}
+        self._append({"n": change.number, **told}, sync=sync)
+        self._changes[change.number] = change
+        return change
+
+    def _reads(self, change: Change, knob: Knob) -> str:
         reads = knob.read()
         self._append({"n": change.number, "reads": reads})
         self._changes[change.number] = replace(change, reads=reads)
@@ -111,6 +134,8 @@ class Journal:
 
     def _one_back(self, change: Change, result: PutBack, until: float) -> None:
         try:
+            if self._handed_on(change):
+                return
             knob = knob_of(change.knob)
             now = _read_at_home(knob, until)
             ours = change.reads is None or now == change.reads
@@ -118,7 +143,9 @@ class Journal:
                 knob.write(change.before)
         except OSError as error:
             told = f"{change.knob} has to be {change.before} again: {error.strerror}"
-            if error.errno in _GONE:
+            if having := self._having(change, error):
+                result.trouble.append(f"{told}; it is with run {', '.join(having)}")
+            elif error.errno in _GONE:
                 result.left.append(f"{told}; it is gone")
                 self._is_back(change)
             else:
@@ -132,6 +159,26 @@ class Journal:
                 f"{change.before} to {change.reads}"
             )
         self._is_back(change)
+
+    def _having(self, change: Change, error: OSError) -> list[str]:
+        """Return the runs that have the card whose setting is not there, of this host's."""
+        if error.errno != ENODEV:
+            return []
+        interface = change.knob.partition(":")[2].partition("@")[0]
+        return runs_with(interface, self.path.parent.parent)
+
+    def _handed_on(self, change: Change) -> bool:
+        """Whether another setting has the knob now, whose end then brings back what was before this one."""
+        later = [one for one in self.standing if one.knob == change.knob and one.number > change.number]
+        if not later or later[0].setting == change.setting:
+            return False
+        reads = later[0].reads
+        heir = self._note(replace(later[0], before=change.before, reads=None), sync=True)
+        if reads is not None:
+            self._append({"n": heir.number, "reads": reads})
+            self._changes[heir.number] = replace(heir, reads=reads)
+        self._is_back(change)
+        return True
 
     def _is_back(self, change: Change) -> None:
         with suppress(OSError):  # a full disk must keep nothing from being put back; once more does no harm

@@ -18,12 +18,14 @@ class Step:
     Attributes:
         optional: that it refuses is a note, not an error: some interrupts cannot be moved.
         took: whether what it reads afterwards is what was asked.
+        alters: what the machine changes by itself then, to be put back behind the knob.
     """
 
     knob: Knob
     value: str
     optional: bool = False
     took: Callable[[str, str], bool] = eq
+    alters: Sequence[Knob] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ def _set(journal: Journal, setting: Setting, value: str, scope: Scope) -> list[s
     notes = []
     for step in setting.steps(value, scope):
         try:
-            reads = journal.change(setting.name, step.knob, step.value)
+            reads = journal.change(setting.name, step.knob, step.value, step.alters)
         except OSError as error:
             said = f"{step.knob.key} cannot be set to {step.value}: {error.strerror}"
             if not step.optional:

@@ -121,6 +121,16 @@ def test_the_device_core_is_the_limit(samples: Samples) -> None:
     assert "or 3 such cores (if the load spreads over them), or a goal of at most 400 kpps." in text
 
 
+def test_a_core_that_had_nothing_left_while_frames_came_is_the_limit(samples: Samples) -> None:
+    """Its accounts are longer than that, and it idles before and after."""
+    text = unwrapped(samples.failed())
+    assert "Device core 0 had nothing left" in text
+    assert "not for want of processor time" not in text
+    half = replace(samples.trial(128, 8e5, lost=9_000), cores=(samples.core("device", 0, 0.5, 0.0, 1.0),))
+    assert "was busy for 50 % of the time only" in unwrapped(samples.gate(Verdict.FAIL, (half,)))
+    assert "Device core 0 was busy for 62 % at" in unwrapped(samples.passed())
+
+
 def test_no_frame_size_is_advised_where_none_suffices(samples: Samples) -> None:
     trial = with_cores(samples.trial(1024, line_rate("1GbE", 1024).pps, lost=100_000), 1.0)
     assert "frames of at least" not in unwrapped(samples.gate(Verdict.FAIL, (trial,)))
@@ -316,7 +326,7 @@ def test_a_generator_that_others_kept_from_its_core_is_told_so(samples: Samples)
     trial = samples.trial(64, 148_809, sent=88_000, invalid=("the generator offered 88,000 of 148,809 frames",))
     crowded = ThreadUse("generator", "generator", 0.5, 0.49)
     text = unwrapped(samples.gate(Verdict.INVALID, (replace(trial, threads=(*trial.threads, crowded)),)))
-    assert "waiting 490 ms of 1 s for its core" in text
+    assert "waiting 490 ms of 1.3 s for its core" in text
     assert "Ask for" not in text
 
 
