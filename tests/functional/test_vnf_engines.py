@@ -118,7 +118,12 @@ def test_l2fwd_moves_every_frame(bench: Bench, start: Start, kind: type[Engine])
     check()
 
 
-def test_testpmd_moves_every_frame(bench: Bench, lacks: Callable[[CapabilityMissing], None]) -> None:
+def is_fragment(frame: bytes) -> bool:
+    """Whether an IPv4 frame is one: the kernel puts those together before DPDK's net_af_packet gets them."""
+    return bool(int.from_bytes(frame[20:22]) & 0x3FFF)
+
+
+def test_testpmd_moves_every_frame_but_fragments(bench: Bench, lacks: Callable[[CapabilityMissing], None]) -> None:
     engine = TestpmdEngine(bench.lab, bench.vnf, L2Fwd(), "vnf0")
     nics = [
         PortSpec("af_packet", address, MTU, {"interface": name})
@@ -129,8 +134,10 @@ def test_testpmd_moves_every_frame(bench: Bench, lacks: Callable[[CapabilityMiss
     except CapabilityMissing as missing:
         lacks(missing)
 
+    whole = packets().filter(lambda sent: not is_fragment(sent[1]))
+
     @FEW
-    @given(st.lists(st.one_of(packets(), others()), min_size=10, max_size=30))
+    @given(st.lists(st.one_of(whole, others()), min_size=10, max_size=30))
     def check(frames: list[tuple[int, bytes]]) -> None:
         agrees(bench, L2Fwd(), frames)
 
