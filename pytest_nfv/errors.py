@@ -11,12 +11,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from shlex import join
 
 
 class NfvError(Exception):
     """Anything that pytest-nfv raises on purpose."""
+
+    @property
+    def whole(self) -> str:
+        """Its message, and what went wrong after it: of a test's error, pytest shows no notes otherwise."""
+        return "\n".join((str(self), *getattr(self, "__notes__", ())))
 
 
 class ConfigurationError(NfvError):
@@ -24,6 +30,15 @@ class ConfigurationError(NfvError):
 
     The message names the input, shows the offending value and says what is accepted.
     """
+
+
+@contextmanager
+def noted(first: BaseException) -> Iterator[None]:
+    """Add what goes wrong while cleaning up after an error to that one as a note, as it must not replace it."""
+    try:
+        yield
+    except (NfvError, OSError) as error:
+        first.add_note(f"and then: {error}")
 
 
 class UnitError(ConfigurationError, TypeError, ValueError):

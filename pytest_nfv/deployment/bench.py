@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pytest_nfv.deployment import rig_care
@@ -38,10 +38,10 @@ class Bench:
         clock: of the device's cores, as the running test asks.
         care: of its hosts, before the first trial.
 
-    A testbed that could not be put back stays broken: every later test stops at once, saying why. So does a
-        topology
-    that did not come up, for later tests of the same. A deployment that broke while it was measured is thrown
-    away, and the next test gets a new one.
+    A testbed that could not be reached, held or put back stays broken, and so does one whose agent was lost: that
+    gave back the lock and the settings, so that nothing more may be measured there. Every later test stops at
+    once, saying why. So does a topology that did not come up, for later tests of the same. A deployment that
+    broke while it was measured is thrown away, and the next test gets a new one.
     """
 
     def __init__(
@@ -89,9 +89,11 @@ class Bench:
         """
         if self.testbed.kind == "sim":
             return SimulatedSystem(self.testbed, topology)
+        self._broken = self._broken or self._lost()
         if self._broken:
             raise DeploymentError(f"testbed {self.testbed.name} broke earlier: {self._broken}")
-        placement = self._place(topology)
+        with self._for_good():
+            placement = self._place(topology)
         topology = placement.topology
         if topology in self._failed:
             raise DeploymentError(f"{topology} did not come up before: {self._failed[topology]}")
@@ -99,9 +101,9 @@ class Bench:
             self._take_down()
         if self._current is None:
             self._observer.deploying(str(topology))
-            if self._labs is None or self._labs.is_here(placement.hosts[0]):
-                self._keep_off(placement.device_cores)
-            self.care.take(self._places(placement))
+            self._keep_off(self._cores_here(placement))
+            with self._for_good():
+                self.care.take(self._places(placement))
             try:
                 self._current = Deployment(placement, self._held_rig() or self._the_lab())
             except CapabilityMissing:
@@ -112,20 +114,40 @@ class Bench:
         self._current.frequency = self.clock.hold(self._clocks(placement))
         return DeployedSystem(self._current, self._limits)
 
+    def _lost(self) -> str:
+        """Return why a host is not ours any more; empty while all are."""
+        lost = next((one.broken for one in (self._labs, self._lab) if one is not None and one.broken), "")
+        return f"{lost}; without it nothing is held or set there any more" if lost else ""
+
+    @contextmanager
+    def _for_good(self) -> Iterator[None]:
+        """Let what goes wrong within be the end of the testbed: not every test shall find out anew."""
+        try:
+            yield
+        except DeploymentError as error:
+            self._broken = str(error)
+            raise
+
     def _place(self, topology: Topology) -> Placement:
         if self._labs is not None:
             return place_on_rig(topology, self.testbed, self._labs.cores())
         return place(topology, self.testbed, usable_cores())
 
-    def _keep_off(self, cores: Sequence[int]) -> None:
-        """Keep pytest, and all that it starts from now on, off the device's cores until `close`.
+    def _cores_here(self, placement: Placement) -> Sequence[Sequence[int]]:
+        if self._labs is not None:
+            return rig_care.cores_here(self._labs, placement)
+        return [placement.device_cores]
+
+    def _keep_off(self, used: Sequence[Sequence[int]]) -> None:
+        """Keep pytest, and all that it starts from now on, off cores until `close`, as far as others are left.
 
         A ring of 256 frames overflows in 1.7 ms at 150 kpps: even a progress line, drawn on that core, can lose
         frames.
         """
-        elsewhere = self._allowed - set(cores)
-        if elsewhere:
-            os.sched_setaffinity(0, elsewhere)
+        elsewhere = self._allowed
+        for cores in used:
+            elsewhere = elsewhere.difference(cores) or elsewhere
+        os.sched_setaffinity(0, elsewhere)
 
     def _places(self, placement: Placement) -> dict[str, Place]:
         """Return each host's share; all are held by now, so that nothing is set under another run's trials."""
@@ -160,22 +182,15 @@ class Bench:
         return self._labs
 
     def _take(self, labs: Mapping[str, Lab]) -> None:
-        """Wait until no other run measures on these hosts; in vain once is in vain for the rest of the run."""
-        try:
-            self._hold(labs)
-        except DeploymentError as error:
-            self._broken = str(error)
-            raise
+        """Wait until no other run measures on these hosts."""
+        self._hold(labs)
         self._held = True
 
     def _take_down(self) -> None:
         current, self._current = self._current, None
         if current is not None:
-            try:
+            with self._for_good():
                 current.close()
-            except DeploymentError as error:
-                self._broken = str(error)
-                raise
 
     def close(self) -> None:
         """Put everything back; safe to call twice."""
@@ -188,5 +203,5 @@ class Bench:
                 for one in (self._labs, lab):
                     if one is not None:
                         ends.callback(one.close)
+                ends.callback(self.care.release)
                 self.care.told += self.clock.done()
-                self.care.release()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pytest_nfv.deployment.clocking import Tuner
@@ -23,10 +23,11 @@ class Place:
     Attributes:
         tuner: its agent.
         look: surveys it: `hosts.survey.survey`, or a far lab's.
-        facts: reads its facts.
+        facts: reads its facts as they are now.
         roles: of its cores.
         interfaces: of its own that frames go through.
         may_change: what the testbed lets be changed there.
+        slots: PCI addresses of ports that no driver of the kernel's own has: nothing can be set of those.
     """
 
     tuner: Tuner
@@ -35,13 +36,32 @@ class Place:
     roles: Roles
     interfaces: tuple[str, ...] = ()
     may_change: frozenset[str] = frozenset()
+    slots: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
 class _Host:
     preparation: Preparation
+    roles: Roles = field(default_factory=Roles)
+    ports: frozenset[str] = frozenset()
     survey: Survey | None = None
     found: tuple[Finding, ...] = ()
+
+    def look(self, place: Place) -> None:
+        """Look at all cores so far and at the ports in use now; of others, what was seen of them stays."""
+        ports = (*place.interfaces, *place.slots)
+        self.roles, self.ports = self.roles.joined(place.roles), self.ports.union(ports)
+        seen = place.look(self.roles.cores, ports)
+        if self.survey is not None:
+            now = {nic.interface for nic in seen.nics}
+            before = tuple(nic for nic in self.survey.nics if nic.interface not in now)
+            seen = replace(seen, nics=(*before, *seen.nics))
+        self.survey, self.found = seen, findings(place.facts(), seen, self.roles)
+
+    def knows(self, place: Place) -> bool:
+        """Whether it has looked at a place's cores, each in its role, and ports."""
+        ports = self.ports.issuperset((*place.interfaces, *place.slots))
+        return self.survey is not None and ports and self.roles.joined(place.roles) == self.roles
 
 
 class Care:
@@ -57,18 +77,18 @@ class Care:
         self._hosts: dict[str, _Host] = {}
 
     def take(self, places: Mapping[str, Place]) -> None:
-        """Prepare hosts for a deployment that is to come, and look at those that were not looked at yet.
+        """Prepare hosts for a deployment that is to come, and look at what is new or was set just now.
 
         Raises:
             DeploymentError: an agent is gone.
         """
         for name, place in places.items():
             host = self._hosts.setdefault(name, _Host(Preparation(place.may_change)))
-            if host.preparation.hold(place.tuner, place.roles.cores, place.interfaces):
+            prepared = host.preparation.hold(place.tuner, place.roles.cores, place.interfaces)
+            if prepared:
                 self.told += [f"{name}: {note}" for note in host.preparation.notes]
-            if host.survey is None:
-                host.survey = place.look(place.roles.cores, place.interfaces)
-                host.found = findings(place.facts(), host.survey, place.roles)
+            if prepared or not host.knows(place):
+                host.look(place)
 
     def seen(self, name: str) -> dict[str, Any]:
         """Return what was seen on a host, as JSON values for its facts in the record; empty before `take`."""

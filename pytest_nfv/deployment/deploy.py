@@ -13,7 +13,7 @@ from pytest_nfv.deployment.hops import Crossing
 from pytest_nfv.deployment.plan import Placement
 from pytest_nfv.deployment.standing import here
 from pytest_nfv.deployment.wiring import Chains
-from pytest_nfv.errors import DeploymentError
+from pytest_nfv.errors import DeploymentError, noted
 from pytest_nfv.generators.pair import Pair
 from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.model.topology import SocketPair
@@ -67,8 +67,9 @@ class Deployment:
             self._undo.callback(self.generator.close)
             self.generator.open(self.ports)
             self._learn()
-        except BaseException:  # Ctrl-C too: what was started so far must not stay
-            self.close()
+        except BaseException as error:  # Ctrl-C too: what was started so far must not stay
+            with noted(error):
+                self.close()
             raise
 
     @property

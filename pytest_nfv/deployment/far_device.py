@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from pytest_nfv import __version__
 from pytest_nfv.deployment.device import Part, Spent
 from pytest_nfv.deployment.device_json import part_json, spent_of
-from pytest_nfv.errors import CommandError, DeploymentError
+from pytest_nfv.errors import DeploymentError, noted
+from pytest_nfv.hosts import package
 from pytest_nfv.hosts.protocol import MachineHost
 from pytest_nfv.hosts.reap import REAP_DEADLINE_S
 from pytest_nfv.hosts.talk import SILENCE_S, Talk
@@ -35,20 +35,20 @@ class FarDevice:
         """
         self.part = part
         self._host, self._run_id = host, run_id
-        argv = [host.python, "-P", "-m", "pytest_nfv.deployment.far", "--run", run_id, "--silence", str(SILENCE_S)]
-        self._process = host.start_unbound(argv)
+        python = host.python
+        argv = [python, "-P", "-m", "pytest_nfv.deployment.far", "--run", run_id, "--silence", str(SILENCE_S)]
+        with package.starting(host):
+            self._process = host.start_unbound(argv)
         self._closed = False
         self._talk = Talk(self._process, f"the device's process on {host.name}", beats=True)
         try:
-            found = self._talk.exchange(None, START_S)
-            if found["version"] != __version__:
-                raise DeploymentError(
-                    f"{host.name} has pytest-nfv {found['version']} at {host.python}, this is {__version__}; "
-                    f"bring it up to date: python -m pytest_nfv provision {host.name}"
-                )
+            with package.starting(host):
+                found = self._talk.exchange(None, START_S)
+            package.check_found(host, python, str(found["version"]))
             told = self._ask("stand", STAND_S, part=part_json(part))
-        except BaseException:
-            self.close()
+        except BaseException as error:
+            with noted(error):
+                self.close()
             raise
         self.version = str(told["version"])
         self.notes = tuple(map(str, told["notes"]))
@@ -57,10 +57,8 @@ class FarDevice:
     def _ask(self, op: str, deadline_s: float = ANSWER_S, **arguments: Any) -> Any:
         if self._closed:
             raise DeploymentError(f"{op}: the device on {self._host.name} was taken down")
-        try:
+        with package.named(self._host):
             return self._talk.exchange({"op": op, **arguments}, deadline_s)
-        except DeploymentError as error:
-            raise DeploymentError(f"on {self._host.name}: {error}") from error
 
     def learned(self, stations: Sequence[tuple[str, int]]) -> list[bool]:
         """Whether the switch knows each MAC address to be at its port."""
@@ -106,7 +104,7 @@ class FarDevice:
         try:
             argv = [self._host.python, "-P", "-m", "pytest_nfv", "reap", "--run", self._run_id]
             self._host.run(argv, timeout_s=REAP_DEADLINE_S)
-        except CommandError as error:
+        except DeploymentError as error:
             raise DeploymentError(
                 f"the device on {self._host.name} could not be taken down: "
                 f"{self._talk.broken or said or f'exit status {status}'}; and it could not be reaped: {error}"

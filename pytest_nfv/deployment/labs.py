@@ -59,13 +59,18 @@ class RigLabs:
                 self._labs[name] = Lab.far(self._hosts[name], run_id)
         return self._labs[name]
 
-    def facts(self, name: str) -> HostFacts:
-        """Return what matters about a host, read once.
+    @property
+    def broken(self) -> str:
+        """Which hosts' labs are of no use any more, and why; empty where none is."""
+        return "; ".join(lab.broken for lab in self._labs.values() if lab.broken)
+
+    def facts(self, name: str, *, anew: bool = False) -> HostFacts:
+        """Return what matters about a host, read once, or `anew` where something was set there meanwhile.
 
         Raises:
             DeploymentError: it cannot be reached.
         """
-        if name not in self._facts:
+        if anew or name not in self._facts:
             self._facts[name] = read_facts(self._hosts[name])
         return self._facts[name]
 

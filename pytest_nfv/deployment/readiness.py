@@ -55,6 +55,11 @@ class Roles:
         """All, the device's first."""
         return tuple(dict.fromkeys((*self.device, *self.generator)))
 
+    def joined(self, other: Roles) -> Roles:
+        """Return the roles of both; a core may have had two, one after the other."""
+        device, generator = (*self.device, *other.device), (*self.generator, *other.generator)
+        return Roles(tuple(dict.fromkeys(device)), tuple(dict.fromkeys(generator)))
+
 
 def findings(facts: HostFacts, seen: Survey, roles: Roles) -> tuple[Finding, ...]:
     """Return what spoils a measurement, the worst first."""

@@ -27,10 +27,23 @@ def places(labs: RigLabs, placement: Placement) -> dict[str, Place]:
     for name in ports:
         lab = labs.lab(name)
         roles = Roles(device.get(name, ()), placement.generator_cores if name == rig.generator else ())
-        interfaces = tuple(dict.fromkeys(nic_of(lab.host, port).interface for port in ports[name]))
-        may_change = rig.machines[name].may_change
-        found[name] = Place(lab, lab.survey, partial(labs.facts, name), roles, interfaces, may_change)
+        nics = [nic_of(lab.host, port) for port in ports[name]]
+        found[name] = Place(
+            lab,
+            lab.survey,
+            partial(labs.facts, name, anew=True),
+            roles,
+            tuple(dict.fromkeys(nic.interface for nic in nics if nic.interface)),
+            rig.machines[name].may_change,
+            slots=tuple(dict.fromkeys(nic.pci for nic in nics if nic.pci and not nic.interface)),
+        )
     return found
+
+
+def cores_here(labs: RigLabs, placement: Placement) -> list[tuple[int, ...]]:
+    """Return the cores in use on this machine: of each device that is here, then the generator's where it is."""
+    used = [split.cores.every for split in placement.splits if labs.is_here(split.host)]
+    return [*used, placement.generator_cores] if labs.is_here(labs.rig.generator) else used
 
 
 def clocks(labs: RigLabs, placement: Placement) -> list[tuple[Tuner, tuple[int, ...]]]:

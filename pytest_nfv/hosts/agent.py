@@ -20,6 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pytest_nfv import __version__
 from pytest_nfv.errors import CapabilityMissing, DeploymentError
 from pytest_nfv.hosts import adopted, cgroups, hugepages, links, napi, netns, remains, routing, userns
 from pytest_nfv.hosts.accounting import Accounts
@@ -88,6 +89,7 @@ class Agent:
     def greeting(self) -> dict[str, Any]:
         """Return what the asking end does not know yet."""
         return {
+            "version": __version__,
             "pid": os.getpid(),
             "rootless": self._rootless,
             "directory": str(self._directory),

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pytest_nfv.errors import DeploymentError
-from pytest_nfv.hosts import remains, userns
+from pytest_nfv.hosts import package, remains, userns
 from pytest_nfv.hosts.local import LocalProcess, piped
 from pytest_nfv.hosts.marks import Mark, runtime_directory
-from pytest_nfv.hosts.protocol import MachineHost
+from pytest_nfv.hosts.protocol import MachineHost, Process
 from pytest_nfv.hosts.reap import REAP_DEADLINE_S
 from pytest_nfv.hosts.talk import SILENCE_S, Talk
 
@@ -35,6 +35,11 @@ class AgentLink(Protocol):
     pid: int
     rootless: bool
     directory: Path
+
+    @property
+    def broken(self) -> str:
+        """Why it is of no use any more: it ended, or was lost; empty while it is of use."""
+        ...
 
     def ask(self, op: str, **arguments: Any) -> Any:
         """Return the answer to a request.
@@ -98,6 +103,11 @@ class LocalLink:
         argv += ["--rootless"] if self.rootless else []
         return LocalProcess(piped(argv, keep=(self._mark.descriptor,)))
 
+    @property
+    def broken(self) -> str:
+        """Why it is of no use any more."""
+        return self._talk.broken or _ended(self._agent, "the run's agent")
+
     def ask(self, op: str, **arguments: Any) -> Any:
         """Return the answer to a request."""
         if self._mark.descriptor < 0:
@@ -139,17 +149,21 @@ class FarLink:
         """Start it, by the interpreter that has this package there.
 
         Raises:
-            CommandError: it could not be started.
-            DeploymentError: it did not come up.
+            CapabilityMissing: the host has no network namespaces for us.
+            DeploymentError: it did not come up, or has another version of this package.
         """
         self.run_id = run_id
         self._host = host
-        argv = [host.python, "-P", "-m", "pytest_nfv.hosts.agent", "--run", run_id, "--silence", str(SILENCE_S)]
-        self._agent = host.start_unbound(argv)
+        python = host.python
+        argv = [python, "-P", "-m", "pytest_nfv.hosts.agent", "--run", run_id, "--silence", str(SILENCE_S)]
+        with package.starting(host):
+            self._agent = host.start_unbound(argv)
         self._talk = Talk(self._agent, f"the run's agent on {host.name}", beats=True)
         self._closed = False
         try:
-            told = self._talk.exchange(None, START_DEADLINE_S)
+            with package.starting(host):
+                told = self._talk.exchange(None, START_DEADLINE_S)
+            package.check_found(host, python, str(told.get("version", "of another version")))
         except BaseException:
             self._talk.over()
             self._agent.stop()
@@ -157,14 +171,17 @@ class FarLink:
         self.pid, self.rootless = int(told["pid"]), bool(told["rootless"])
         self.directory = Path(told["directory"])
 
+    @property
+    def broken(self) -> str:
+        """Why it is of no use any more; a lost connection shows at once, without a request."""
+        return self._talk.broken or _ended(self._agent, f"the run's agent on {self._host.name}")
+
     def ask(self, op: str, **arguments: Any) -> Any:
         """Return the answer to a request; an error names the host."""
         if self._closed:
             raise DeploymentError(f"{op}: the lab of run {self.run_id} on {self._host.name} is closed")
-        try:
+        with package.named(self._host):
             return self._talk.exchange({"op": op, **arguments}, ANSWER_DEADLINE_S)
-        except DeploymentError as error:
-            raise DeploymentError(f"on {self._host.name}: {error}") from error
 
     def close(self) -> None:
         """Have everything put back and end the agent; where it cannot be reached, by the reaper over there."""
@@ -189,9 +206,15 @@ class FarLink:
 
     def _put_back_instead(self) -> list[str]:
         """Connect once more and have this one run reaped; return what went wrong."""
-        argv = [self._host.python, "-P", "-m", "pytest_nfv", "reap", "--run", self.run_id]
         try:
+            argv = [self._host.python, "-P", "-m", "pytest_nfv", "reap", "--run", self.run_id]
             self._host.run(argv, timeout_s=REAP_DEADLINE_S)
         except DeploymentError as error:
             return [f"{self._talk.broken}; and it could not be reaped: {error}"]
         return []
+
+
+def _ended(agent: Process, who: str) -> str:
+    """Return how an agent ended; empty where it has not."""
+    status = agent.poll()
+    return "" if status is None else f"{who} is gone: {agent.stderr_tail().strip() or f'exit status {status}'}"

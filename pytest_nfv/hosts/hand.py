@@ -16,6 +16,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 SILENCE_S = 20.0
@@ -103,6 +104,24 @@ def born_at(pid: int) -> str:
         return ""
 
 
+class Lines:
+    """Takes octets as they come; what is there already is not gone through again with each."""
+
+    def __init__(self) -> None:
+        """Make one that nothing came to yet."""
+        self._pieces: list[bytes] = []
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        """Return the lines that are whole now."""
+        *ends, rest = piece.split(b"\n")
+        if not ends:
+            self._pieces.append(rest)
+            return []
+        lines = [b"".join((*self._pieces, ends[0])), *ends[1:]]
+        self._pieces = [rest]
+        return lines
+
+
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "beat": lambda: None,
     "read": read,
@@ -136,6 +155,8 @@ class Run:
             os.close(writer)
             self.read[reader] = []
         self._pieces = list(self.read.values())
+        self.ended = os.pidfd_open(self.pid)
+        self._status: int | None = None
         self.feed()
 
     def _become(
@@ -180,14 +201,34 @@ class Run:
             os.close(descriptor)
             del self.read[descriptor]
 
-    def told(self) -> dict[str, Any]:
-        """Wait for its end, and return all of it."""
+    def end(self) -> bool:
+        """Kill it, and wait for no stream: what has left its session may hold one for ever."""
+        there = self._status is None and send(self.pid, signal.SIGKILL)
+        for descriptor in list(self.read):
+            os.set_blocking(descriptor, False)
+            with suppress(BlockingIOError):
+                self.take(descriptor)
+        for descriptor in self.read:
+            os.close(descriptor)
+        self.read.clear()
+        return there
+
+    def reap(self) -> None:
+        """See how it ended, once it has."""
+        _, status = os.waitpid(self.pid, os.WNOHANG)
+        self._status = os.waitstatus_to_exitcode(status)
+        os.close(self.ended)
+        self.ended = -1
+
+    def told(self) -> dict[str, Any] | None:
+        """Return all of it; None while it, or one of its streams, has not ended."""
+        if self.read or self._status is None:
+            return None
         if self.stdin >= 0:
             os.close(self.stdin)
-        _, status = os.waitpid(self.pid, 0)
         out, err, report = (b"".join(pieces) for pieces in self._pieces)
         return {
-            "status": os.waitstatus_to_exitcode(status),
+            "status": self._status,
             "stdout": base64.b64encode(out).decode(),
             "stderr": base64.b64encode(err).decode(),
             "failed": report.decode(errors="replace"),
@@ -201,29 +242,47 @@ class Hand:
         """Make one that has no command running."""
         self._launcher = launcher
         self._runs: dict[int, Run] = {}
+        self._heard_at = time.monotonic()
 
     def serve(self, silence_s: float) -> None:
         """Answer requests, each when it is done."""
-        rest, heard_at = b"", time.monotonic()
-        while time.monotonic() - heard_at < silence_s:
-            readers = {descriptor: run for run in self._runs.values() for descriptor in run.read}
-            writers = {run.stdin: run for run in self._runs.values() if run.stdin >= 0}
-            ready, able, _ = select.select([0, *readers], [*writers], [], silence_s)
+        lines = Lines()
+        while time.monotonic() - self._heard_at < silence_s:
+            ready, able = self._wait(silence_s)
+            self._go_on(ready, able)  # first: a request may close these descriptors, and get their numbers anew
             if 0 in ready:
-                heard_at = time.monotonic()
+                self._heard_at = time.monotonic()
                 piece = os.read(0, 65536)
                 if not piece:
                     return
-                *lines, rest = (rest + piece).split(b"\n")
-                for line in lines:
+                for line in lines.feed(piece):
                     self.answer(json.loads(line))
-            for descriptor in able:
-                writers[descriptor].feed()
-            for descriptor in ready:
-                if descriptor:
-                    readers[descriptor].take(descriptor)
-            for number in [number for number, run in self._runs.items() if not run.read]:
-                _tell({"id": number, "ok": self._runs.pop(number).told()})
+            self._tell_ended()
+
+    def _wait(self, timeout_s: float) -> tuple[list[int], list[int]]:
+        """Wait for something to do; return the descriptors to read, and those to write."""
+        runs = self._runs.values()
+        readers = [descriptor for run in runs for descriptor in (*run.read, run.ended) if descriptor >= 0]
+        writers = [run.stdin for run in runs if run.stdin >= 0]
+        ready, able, _ = select.select([0, *readers], writers, [], timeout_s)
+        return ready, able
+
+    def _go_on(self, ready: list[int], able: list[int]) -> None:
+        """Do for the commands what they are ready for."""
+        for run in self._runs.values():
+            if run.stdin in able:
+                run.feed()
+            for descriptor in set(run.read).intersection(ready):
+                run.take(descriptor)
+            if run.ended in ready:
+                run.reap()
+
+    def _tell_ended(self) -> None:
+        for number, run in list(self._runs.items()):
+            told = run.told()
+            if told:
+                del self._runs[number]
+                self._tell({"id": number, "ok": told})
 
     def answer(self, request: dict[str, Any]) -> None:
         """Do one request; a command is answered when it has ended."""
@@ -234,12 +293,16 @@ class Hand:
                 return
             if name == "end_run":
                 run = self._runs.get(request["run"])
-                _tell({"id": number, "ok": run is not None and send(run.pid, signal.SIGKILL)})
+                self._tell({"id": number, "ok": run is not None and run.end()})
                 return
-            _tell({"id": number, "ok": OPERATIONS[name](**request)})
+            self._tell({"id": number, "ok": OPERATIONS[name](**request)})
         except OSError as error:
             told = {"errno": error.errno, "error": error.strerror, "path": str(error.filename or "")}
-            _tell({"id": number, **told})
+            self._tell({"id": number, **told})
+
+    def _tell(self, value: dict[str, Any]) -> None:
+        _tell(value)
+        self._heard_at = time.monotonic()  # somebody read it, which may have taken long; what came meanwhile waits
 
 
 def _tell(value: dict[str, Any]) -> None:

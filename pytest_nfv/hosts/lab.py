@@ -118,6 +118,11 @@ class Lab:
         """
         return cls(host, run_id, link=FarLink(host, run_id))
 
+    @property
+    def broken(self) -> str:
+        """Why its agent is of no use any more, nor holds or keeps set what it did; empty while it does."""
+        return self._link.broken
+
     def namespace(self, role: str) -> NamespaceHost:
         """Make a network namespace; one of the same role is there already, it becomes `gen2`, `gen3`, ...
 

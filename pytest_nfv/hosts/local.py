@@ -142,6 +142,11 @@ class LocalHost:
         Path(path).write_text(text, encoding="utf-8")
 
     @property
+    def address(self) -> str:
+        """Empty, as this machine needs none."""
+        return ""
+
+    @property
     def python(self) -> str:
         """The interpreter that runs this."""
         return sys.executable

@@ -51,6 +51,11 @@ class NamespaceHost:
         return self._inner.name
 
     @property
+    def address(self) -> str:
+        """What ssh takes to reach its machine."""
+        return self._inner.address
+
+    @property
     def python(self) -> str:
         """Path of its machine's interpreter that has this package."""
         return self._inner.python

@@ -118,6 +118,11 @@ class MachineHost(Host, Protocol):
     """A host with files of its own: this machine, or another one."""
 
     @property
+    def address(self) -> str:
+        """What ssh takes to reach it; empty where it is this machine."""
+        ...
+
+    @property
     def python(self) -> str:
         """Path of its interpreter that has this package."""
         ...

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shlex
 import sys
 import sysconfig
 from collections.abc import Callable, Sequence
@@ -12,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 from pytest_nfv import __version__
 from pytest_nfv.errors import CommandError, DeploymentError
-from pytest_nfv.hosts import own_wheel
+from pytest_nfv.hosts import own_wheel, package
 from pytest_nfv.hosts.local import LocalHost
 from pytest_nfv.hosts.protocol import MachineHost
 from pytest_nfv.hosts.ssh import SshHost
@@ -46,8 +45,8 @@ def provision(host: SshHost, place: str, say: Say) -> None:
         if stamp == digest:
             say(f"{host.name}: pytest-nfv {__version__}, as it is here, is in {venv} already")
             return
-        if not stamp:
-            _make(host, venv, say)
+        if stamp in ("", _UNFINISHED):
+            _make(host, venv, say, begun=bool(stamp))
         _install(host, venv, wheel, say)
         host.write_text(f"{venv}/{_STAMP}", digest)
     check_version(host, f"{venv}/bin/python")
@@ -85,7 +84,7 @@ def far_version(host: MachineHost, python: str = "") -> str:
     try:
         return host.run([python, "-P", "-c", "import pytest_nfv; print(pytest_nfv.__version__)"]).stdout.strip()
     except CommandError as error:
-        raise DeploymentError(f"{error}\npytest-nfv is not there; run `{_command(host)}`") from error
+        raise DeploymentError(f"{error}\npytest-nfv is not there; run: {package.remedy(host)}") from error
 
 
 def check_version(host: MachineHost, python: str = "") -> None:
@@ -94,15 +93,8 @@ def check_version(host: MachineHost, python: str = "") -> None:
     Raises:
         DeploymentError: it has none, or another.
     """
-    found = far_version(host, python)
-    if found != __version__:
-        raise DeploymentError(
-            f"{host.name} has pytest-nfv {found}, and here is {__version__}; run `{_command(host)}`"
-        )
-
-
-def _command(host: MachineHost) -> str:
-    return f"python -m pytest_nfv provision {shlex.quote(host.name)}"
+    python = python or host.python
+    package.check_found(host, python, far_version(host, python))
 
 
 def _absolute(host: SshHost, place: str) -> str:
@@ -120,9 +112,9 @@ def _entries(host: SshHost, venv: str) -> str:
     return host.run(["ls", "-A", "--", venv], check=False).stdout.strip()
 
 
-def _make(host: SshHost, venv: str, say: Say) -> None:
-    """Make the virtual environment."""
-    if _entries(host, venv):
+def _make(host: SshHost, venv: str, say: Say, *, begun: bool) -> None:
+    """Make the virtual environment; `begun`: a call that was cut may have made a part of it."""
+    if not begun and _entries(host, venv):
         raise DeploymentError(f"{host.name}: {venv} has something else in it; accepted: a new folder")
     python = _new_enough(host)
     try:

@@ -50,8 +50,9 @@ class _Connections:
         made = Link(*self._arguments)
         self._live.append(made)
         while self._lost:  # over there they may be thought to live, and with them what they started
-            gone = self._lost.pop()
+            gone = self._lost[-1]
             made.ask("end", token=gone.token, sshd=gone.hello["sshd"], born=gone.hello["born"])
+            self._lost.pop()
         return made
 
     def started(self, start: Callable[[Link], T]) -> T:
@@ -94,6 +95,7 @@ class SshHost:
             config_file: read instead of ~/.ssh/config, as with ssh -F.
         """
         self._name = name
+        self._address = address
         self._run_id = run_id
         self._entry = Entry()
         self._far = _Connections(name, address, python, config_file)
@@ -102,6 +104,11 @@ class SshHost:
     def name(self) -> str:
         """What messages call it."""
         return self._name
+
+    @property
+    def address(self) -> str:
+        """What ssh takes to reach it."""
+        return self._address
 
     def run(
         self,
@@ -126,9 +133,15 @@ class SshHost:
         return Completed(tuple(argv), status, stdout, stderr)
 
     def run_octets(
-        self, argv: Sequence[str], *, stdin: bytes, timeout_s: float, cores: Sequence[int] = ()
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes,
+        timeout_s: float,
+        cores: Sequence[int] = (),
+        much: bool = False,
     ) -> tuple[int, bytes, bytes]:
-        """Run to the end; return status, stdout and stderr.
+        """Run to the end; return status, stdout and stderr; `much` where it may write as much as a file has.
 
         Raises:
             CommandError: it could not be started or ran past the deadline, or the connection was lost.
@@ -136,7 +149,9 @@ class SshHost:
         """
         from pytest_nfv.hosts.ssh_run import run
 
-        return self._far.started(lambda link: run(link, self._order(link, argv, cores, {}), stdin, timeout_s))
+        return self._far.started(
+            lambda link: run(link, self._order(link, argv, cores, {}), stdin, timeout_s, much=much)
+        )
 
     def start(
         self, argv: Sequence[str], *, cores: Sequence[int] = (), env: Mapping[str, str] | None = None
@@ -240,7 +255,8 @@ class SshHost:
             Path(far_copy.__file__).read_text(),
             *words,
         ]
-        status, out, err = self.run_octets(argv, stdin=content, timeout_s=timeout_s)
+        much = words[0] == "get"
+        status, out, err = self.run_octets(argv, stdin=content, timeout_s=timeout_s, much=much)
         said = err.decode("utf-8", "replace")
         if status == far_copy.REFUSED:
             number, reason, path = json.loads(said)

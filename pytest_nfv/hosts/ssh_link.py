@@ -17,7 +17,7 @@ import paramiko
 
 from pytest_nfv.errors import DeploymentError
 from pytest_nfv.hosts import ssh_connect, ssh_wire
-from pytest_nfv.hosts.hand import SILENCE_S, TOKEN_VARIABLE
+from pytest_nfv.hosts.hand import SILENCE_S, TOKEN_VARIABLE, Lines
 
 ANSWER_S = 10.0
 BROKEN = (OSError, EOFError, paramiko.SSHException)
@@ -61,9 +61,11 @@ class Link:
         self._numbers = itertools.count(1)
         self._sending = threading.Lock()
         self._heard_at = time.monotonic()
+        self._ended = threading.Event()
         try:
             self._hand = self._start_hand()
             self.hello: dict[str, Any] = self._answer(0, ssh_connect.CONNECT_S, "start")["ok"]
+            threading.Thread(target=self._beat, name="pytest-nfv ssh beat", daemon=True).start()
         except BaseException:
             self.close()
             raise
@@ -158,33 +160,32 @@ class Link:
         raise self.loss()
 
     def _listen(self, channel: paramiko.Channel, mark: bytes) -> None:
-        rest, begun = b"", False
-        channel.settimeout(_BEAT_S)
+        before, lines = b"", Lines()
+        channel.settimeout(_SILENT_S)  # of what is sent, too
         while not self.lost:
             try:
                 piece = channel.recv(65536)
-                if not piece:
-                    self._lose(self._last_words(channel))
-                    return
             except TimeoutError:
-                self._beat(begun)
                 continue
+            if not piece:
+                self._lose(self._last_words(channel))
+                return
             self._heard_at = time.monotonic()
-            rest += piece
-            if not begun and mark in rest:
-                begun, rest = True, rest.partition(mark)[2]
-            if begun:
-                *lines, rest = rest.split(b"\n")
-                for line in lines:
-                    self._take(json.loads(line))
+            if mark not in before:  # what a shell's start-up files print
+                before += piece
+                piece = before.partition(mark)[2]
+            for line in lines.feed(piece):
+                self._take(json.loads(line))
 
-    def _beat(self, begun: bool) -> None:
-        silent_s = time.monotonic() - self._heard_at
-        if silent_s > _SILENT_S:
-            self._lose(f"nothing heard for {silent_s:.0f} s")
-        elif begun:
-            with suppress(*BROKEN):  # heard of by recv, in a moment
-                self._send({"id": -1, "op": "beat"})
+    def _beat(self) -> None:
+        """Say every moment that we are there, also while an answer comes that takes long."""
+        while not self._ended.wait(_BEAT_S):
+            silent_s = time.monotonic() - self._heard_at
+            if silent_s > _SILENT_S:
+                self._lose(f"nothing heard for {silent_s:.0f} s")
+            else:
+                with suppress(*BROKEN):  # heard of by recv, in a moment
+                    self._send({"id": -1, "op": "beat"})
 
     def _take(self, answer: dict[str, Any]) -> None:
         if answer["id"] >= 0:
@@ -206,6 +207,7 @@ class Link:
         with self._came:
             self.lost = self.lost or why
             self._came.notify_all()
+        self._ended.set()
         ssh_connect.close(self._connection)
 
     def settled(self) -> str:

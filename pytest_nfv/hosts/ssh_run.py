@@ -1,4 +1,4 @@
-"""One command on a far host, run to its end within a deadline: by the hand, or a channel where it reads much."""
+"""One command on a far host, run to its end within a deadline: by the hand, or a channel for much."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ _AT_ONCE = 65536
 _END_S = 3.0
 
 
-def run(link: Link, order: Order, stdin: bytes, timeout_s: float) -> tuple[int, bytes, bytes]:
-    """Return status, stdout and stderr.
+def run(
+    link: Link, order: Order, stdin: bytes, timeout_s: float, *, much: bool = False
+) -> tuple[int, bytes, bytes]:
+    """Return status, stdout and stderr; `much` where it may write as much as a file has.
 
     Raises:
         CommandError: it could not be started or ran past the deadline, or the connection was lost.
         NoMoreSessions: as `Link.execute`.
     """
-    if len(stdin) <= _AT_ONCE:
+    if len(stdin) <= _AT_ONCE and not much:
         return _by_hand(link, order, stdin, timeout_s)
     deadline = time.monotonic() + timeout_s
     out: list[bytes] = []

@@ -59,9 +59,10 @@ class CoreFacts:
 
 @dataclass(frozen=True, slots=True)
 class NicFacts:
-    """One interface; None where its driver does not tell.
+    """One port; None where its driver does not tell.
 
     Attributes:
+        interface: the kernel's name; its PCI address where no driver of the kernel's own has it.
         node: NUMA node of its slot; speed_mbits: of its link.
         settings: of `hosts.tuning.link_knobs`, in their words.
     """
@@ -117,7 +118,7 @@ def survey(cores: Sequence[int], interfaces: Sequence[str] = (), root: Path = Pa
 
     Args:
         cores: that device and generator are to run on.
-        interfaces: of the network namespace that we are in.
+        interfaces: of the network namespace that we are in; a port that vfio-pci has, by its PCI address.
         root: where /sys and /proc are.
     """
     scope, before = Scope(cores, interfaces, root), _ticks(root)
@@ -125,7 +126,7 @@ def survey(cores: Sequence[int], interfaces: Sequence[str] = (), root: Path = Pa
     system = scope.system
     isolated, tickless = (_cores(system / name) for name in ("isolated", "nohz_full"))
     moved = affinities(root)
-    nics = tuple(_nic(interface, root) for interface in interfaces)
+    nics = tuple((_slot if _PCI.fullmatch(one) else _nic)(one, root) for one in interfaces)
     time.sleep(max(0.0, watched_until - time.monotonic()))  # the span is what is measured
     after = _ticks(root)
     found = tuple(
@@ -164,19 +165,41 @@ def _nic(interface: str, root: Path) -> NicFacts:
     driver, firmware = _driver(interface)
     device = folder / "device"
     queues = [path.name for path in (folder / "queues").glob("*")]
-    node, speed = _number(device / "numa_node"), _number(folder / "speed")
+    speed = _number(folder / "speed")
     slots = [part for part in device.resolve().parts if _PCI.fullmatch(part)] if device.exists() else []
     return NicFacts(
         interface=interface,
         driver=driver,
         firmware=firmware,
         pci=slots[-1] if slots else None,
-        node=None if node is None or node < 0 else node,  # -1: the firmware does not tell
+        node=_slot_node(device),
         speed_mbits=None if speed is None or speed < 0 else speed,
         rx_queues=sum(name.startswith("rx-") for name in queues),
         tx_queues=sum(name.startswith("tx-") for name in queues),
         settings=_settings(interface),
     )
+
+
+def _slot(pci: str, root: Path) -> NicFacts:
+    """Return what a card tells without a driver of the kernel's own: its link is the business of who has it."""
+    device = root / "sys/bus/pci/devices" / pci
+    driver = device / "driver"
+    return NicFacts(
+        interface=pci,
+        driver=driver.resolve().name if driver.exists() else None,
+        firmware=None,
+        pci=pci,
+        node=_slot_node(device),
+        speed_mbits=None,
+        rx_queues=0,
+        tx_queues=0,
+        settings={},
+    )
+
+
+def _slot_node(device: Path) -> int | None:
+    node = _number(device / "numa_node")
+    return None if node is None or node < 0 else node  # -1: the firmware does not tell
 
 
 def _settings(interface: str) -> dict[str, str]:

@@ -62,8 +62,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Stop where a worker of pytest-xdist refused the run."""
-    workers.refused(getattr(node, "workeroutput", {}))
+    """Stop where a worker of pytest-xdist refused the run; keep what one that ended wants shown."""
+    said = getattr(node, "workeroutput", {})
+    workers.refused(said)
+    terminal = node.config.pluginmanager.getplugin("nfv-terminal")
+    if terminal is not None:
+        terminal.note(workers.told(said))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -78,7 +78,7 @@ class Outcomes:
         if isinstance(error, CapabilityMissing):
             self._missing(item, report, error)
         elif isinstance(error, NfvError) and call.when != "call":
-            report.longrepr = f"{type(error).__name__}: {error}"
+            report.longrepr = f"{type(error).__name__}: {error.whole}"
         if call.when != "call":
             return report
         outcome = _OUTCOMES.get(next((kind for kind in _OUTCOMES if isinstance(error, kind)), NfvError), "")
@@ -96,11 +96,11 @@ class Outcomes:
 
     def _missing(self, item: pytest.Item, report: pytest.TestReport, error: CapabilityMissing) -> None:
         if error.capability in self._required:
-            report.longrepr = f"required by --nfv-require, and missing: {error}"
+            report.longrepr = f"required by --nfv-require, and missing: {error.whole}"
             return
         path, line, _ = item.location
         report.outcome = "skipped"
-        report.longrepr = (path, line or 0, f"Skipped: {error}")
+        report.longrepr = (path, line or 0, f"Skipped: {error.whole}")
 
 
 class Statuses:

@@ -96,8 +96,10 @@ class Session:
         try:
             yield bench
         finally:
-            bench.close()
-            self.terminal.note(bench.care.told)
+            try:
+                bench.close()
+            finally:
+                self.terminal.note(bench.care.told)
 
     @contextmanager
     def clocked(self, bench: Bench, frequency: Frequency | None) -> Iterator[None]:
@@ -161,7 +163,7 @@ def activate_reporting(config: pytest.Config, settings: Settings, first: pytest.
 def _note(used: dict[str, Any], bench: Bench, system: System) -> None:
     """Note, in JSON values, what a test was measured with."""
     name = bench.testbed.name
-    used.setdefault("environment", {}).setdefault(name, bench.environment())
+    used.setdefault("environment", {})[name] = bench.environment()  # each deployment may have shown more of it
     used.setdefault("versions", {})[f"{name}/{system.topology.vswitch}"] = system.version
     used.setdefault("plan", []).append("; ".join([f"{name}: {system.topology}", *system.where]))
 

@@ -16,7 +16,7 @@ from pytest_nfv.deployment.ready import of_testbed
 from pytest_nfv.model.trial import TrialResult, TrialSpec
 from pytest_nfv.plugin.interrupts import Interrupts
 from pytest_nfv.plugin.recording import hosts_of
-from pytest_nfv.plugin.workers import in_worker
+from pytest_nfv.plugin.workers import in_worker, tell
 from pytest_nfv.records import summary
 from pytest_nfv.units import PacketRate
 
@@ -96,8 +96,11 @@ class Terminal:
             terminalreporter.write_line(f"nfv: {note}", yellow=True)
 
     def note(self, said: Sequence[str]) -> None:
-        """Keep sentences about the machine for the end."""
-        self._notes += said
+        """Keep sentences about the machine for the end; a worker's are shown by the controller."""
+        if in_worker(self._config):
+            tell(self._config, said)
+        else:
+            self._notes += said
 
     def waiting(self, what: str) -> None:
         """Say why nothing goes on, in a line that stays."""

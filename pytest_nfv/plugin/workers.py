@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pytest_nfv.model.testbed import Testbed
     from pytest_nfv.plugin.settings import Settings
 
-_BY_TESTBED, _REFUSED = "nfv_by_testbed", "nfv_refused"
+_BY_TESTBED, _REFUSED, _NOTES = "nfv_by_testbed", "nfv_refused", "nfv_notes"
 
 
 def in_worker(config: pytest.Config) -> bool:
@@ -107,6 +107,16 @@ def refused(worker_output: dict[str, object]) -> None:
     """
     if worker_output.get(_REFUSED):
         raise pytest.UsageError(str(worker_output[_REFUSED]))
+
+
+def tell(config: pytest.Config, said: Iterable[str]) -> None:
+    """In a worker: let the controller show sentences at the end."""
+    config.workeroutput.setdefault(_NOTES, []).extend(said)  # type: ignore[attr-defined] # pytest-xdist's
+
+
+def told(worker_output: Mapping[str, Any]) -> list[str]:
+    """On the controller: return what a worker that has ended wants shown."""
+    return list(worker_output.get(_NOTES, []))
 
 
 def _groups(settings: Settings) -> dict[str, str]:

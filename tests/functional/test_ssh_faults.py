@@ -141,6 +141,13 @@ def test_command_that_never_returns(lab: SshLab, far: SshHost) -> None:
     assert far.run(["echo", "next"]).stdout == "next\n"  # over the same connection
 
 
+def test_command_that_never_returns_and_a_child_out_of_reach(far: SshHost) -> None:
+    far.run(["true"])
+    with pytest.raises(CommandError, match=r"not done after 0\.5 s\nsaid"):
+        far.run(["sh", "-c", "echo said >&2; setsid -f sleep 1000; sleep 1000"], timeout_s=0.5)
+    assert far.run(["echo", "next"]).stdout == "next\n"
+
+
 def test_we_are_killed(lab: SshLab) -> None:
     code = f"""
 import sys
@@ -248,6 +255,16 @@ def test_slow_link(lab: SshLab, far: SshHost, tmp_path: Path) -> None:
         far.put(some, str(tmp_path / "late"), timeout_s=2)
     assert not (tmp_path / "late").exists()
     assert not list(tmp_path.glob(".*.part"))
+
+
+def test_answer_that_takes_long_on_a_slow_link(lab: SshLab, far: SshHost) -> None:
+    far.run(["true"])
+    lab.dut.slow("1mbit")
+    began = time.monotonic()
+    done = far.run(["head", "-c", "2200000", "/dev/zero"], timeout_s=90)
+    assert len(done.stdout) == 2_200_000
+    assert time.monotonic() - began > SILENCE_S
+    assert far.run(["echo", "next"]).stdout == "next\n"  # over the same connection
 
 
 def test_more_commands_than_sshd_takes_on_a_connection(lab: SshLab, far: SshHost) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -50,16 +51,18 @@ def test_there_and_back(lab: SshLab, tmp_path: Path) -> None:
         init = next(Path(place).glob("lib/python3*/site-packages/pytest_nfv/__init__.py"))
         init.write_text(init.read_text().replace(f'"{__version__}"', '"0.0.1"'))
         with pytest.raises(
-            DeploymentError, match=r"dut has pytest-nfv 0\.0\.1, and here is .*; run `python -m pytest_nfv"
+            DeploymentError, match=r"dut has pytest-nfv 0\.0\.1, at .*, and here is .*; run: python -m pytest_nfv"
         ):
             provision.check_version(far)
         Path(place, "pytest-nfv.provisioned").write_text("unfinished")
-        assert run(lab, "dut", "--place", place)[0] == 0
+        shutil.rmtree(f"{place}/bin")  # cut before that was made
+        status, told = run(lab, "dut", "--place", place)
+        assert status == 0, told
         provision.check_version(far)
         assert run(lab, "dut", "--place", place, "--remove") == (0, f"dut: removed {place}\n")
         assert not Path(place).exists()
         with pytest.raises(
-            DeploymentError, match="pytest-nfv is not there; run `python -m pytest_nfv provision dut`"
+            DeploymentError, match=r"pytest-nfv is not there; run: python -m pytest_nfv provision dut$"
         ):
             provision.far_version(far)
     finally:
@@ -69,6 +72,8 @@ def test_there_and_back(lab: SshLab, tmp_path: Path) -> None:
 def test_without_an_index_over_there(lab: SshLab, tmp_path: Path) -> None:
     lab.dut.set_environment(PIP_NO_INDEX="1", PIP_CONFIG_FILE="/dev/null")
     place = tmp_path / "venv"
+    place.mkdir()
+    (place / "pytest-nfv.provisioned").write_text("unfinished")  # what is there of one that was cut at once
     status, told = run(lab, "dut", "--place", str(place))
     assert status == 0, told
     assert "dut: its pip reaches no index; taking what pytest-nfv needs from here" in told

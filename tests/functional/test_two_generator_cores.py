@@ -81,6 +81,6 @@ def test_a_sender_and_a_receiver(
 
 def test_both_ways_stay_with_one_process() -> None:
     testbed = replace(built_in()["local"], generator_cores=(1, 2), device_cores=(0,))
-    assert place(P2P(VSwitch("any")), testbed, [0, 1, 2]).receiver_core == 2
-    assert place(P2P(VSwitch("any"), bidirectional=True), testbed, [0, 1, 2]).receiver_core is None
-    assert "1 (sends), 2 (receives)" in place(P2P(VSwitch("any")), testbed, [0, 1, 2]).lines()[1]
+    assert place(P2P(VSwitch("linux-bridge")), testbed, [0, 1, 2]).receiver_core == 2
+    assert place(P2P(VSwitch("linux-bridge"), bidirectional=True), testbed, [0, 1, 2]).receiver_core is None
+    assert "1 (sends), 2 (receives)" in place(P2P(VSwitch("linux-bridge")), testbed, [0, 1, 2]).lines()[1]

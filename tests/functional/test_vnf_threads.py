@@ -103,7 +103,7 @@ from pytest_nfv import PVP, VNF, L2Fwd, kpps
 
 def test_turns(deploy):
     traffic = deploy(PVP("linux-bridge", VNF(L2Fwd(), engine="numpy"), placement="same_core"))
-    notes = traffic.sustains(2 * kpps, frame_size=64).subject.notes
+    notes = traffic.forwarding_rate(2 * kpps, frame_size=64).subject.notes
     (refused,) = [note for note in notes if note.startswith("turns of the kernel's own length: ")]
     assert "vnf0 python" in refused, notes
     assert "napi/s0-" in refused, notes

@@ -374,3 +374,25 @@ def test_a_generators_limit_is_not_the_devices_failure_anywhere(run: Run, pytest
     (entry,) = record["results"]
     assert entry["outcome"] == "invalid"
     assert entry["measurements"][0]["verdict"] == "INVALID"
+
+
+def test_what_went_wrong_after_an_error_is_told_with_it(run: Run) -> None:
+    result = run(
+        """
+        import pytest
+        from pytest_nfv.errors import CapabilityMissing, DeploymentError, noted
+
+        @pytest.fixture(params=[DeploymentError("no switch"), CapabilityMissing("kvm", "no /dev/kvm", "get one")])
+        def device(request):
+            with noted(request.param):
+                raise DeploymentError("a namespace stays")
+            raise request.param
+
+        def test_it(device, deploy):
+            pass
+    """,
+        "-rs",
+    )
+    result.assert_outcomes(errors=1, skipped=1)
+    result.stdout.fnmatch_lines(["DeploymentError: no switch", "and then: a namespace stays"])
+    result.stdout.fnmatch_lines(["SKIPPED*: kvm: no /dev/kvm; get one", "and then: a namespace stays"])

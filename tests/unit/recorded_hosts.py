@@ -60,6 +60,7 @@ class RecordedHost:
         self.obliging = False
 
     name = "recorded"
+    address = "root@recorded.example"
     python = "/opt/nfv/bin/python"
 
     def python_version(self) -> str:

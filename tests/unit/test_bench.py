@@ -21,7 +21,7 @@ from pytest_nfv.hosts.run_id import new_run_id
 from pytest_nfv.model.chain import PVP, Chain
 from pytest_nfv.model.machine import Rig
 from pytest_nfv.model.nf import L2Fwd
-from pytest_nfv.model.testbed import built_in
+from pytest_nfv.model.testbed import Testbed, built_in
 from pytest_nfv.model.testbed_file import load
 from pytest_nfv.model.topology import Topology
 from pytest_nfv.model.trial import TrialResult, TrialSpec
@@ -76,7 +76,7 @@ class NoLab:
     made: list[NoLab]
 
     def __init__(self, *_: object) -> None:
-        self.closed = False
+        self.closed, self.broken = False, ""
         self.made.append(self)
 
     def close(self) -> None:
@@ -221,9 +221,11 @@ def test_what_dead_runs_left_is_removed_once_the_host_is_held(monkeypatch: pytes
 RIG = """
 [host.dut1]
 ssh = "dut1"
+device_cores = [1, 2]
 ports = { p0 = { interface = "eth1" }, p1 = { interface = "eth2" } }
 [host.gen1]
 ssh = "gen1"
+generator_cores = [7]
 ports = { p0 = { interface = "eth1" }, p1 = { interface = "eth2" } }
 [[link]]
 ends = ["gen1.p0", "dut1.p0"]
@@ -241,8 +243,14 @@ generator = "gen1"
 class NoRig:
     """In the place of the hosts of a rig."""
 
+    made: list[NoRig]
+    here: frozenset[str] = frozenset()
+
     def __init__(self, rig: Rig, ssh_config: Path | None) -> None:
         self.rig = rig
+        self.broken = self.unreached = ""
+        self.asked = 0
+        self.made.append(self)
 
     def hosts(self) -> Mapping[str, object]:
         return self.rig.machines
@@ -251,20 +259,38 @@ class NoRig:
         return f"lab on {name}"
 
     def cores(self) -> Mapping[str, HostCores]:
+        self.asked += 1
+        if self.unreached:
+            raise DeploymentError(self.unreached)
         return {name: HostCores(tuple(range(8)), dict.fromkeys(range(8), 0)) for name in self.rig.machines}
 
     def is_here(self, name: str) -> bool:
-        return False
+        return name in self.here
 
     def close(self) -> None: ...
 
 
-def test_every_host_of_a_rig_is_held_once_before_the_first_deployment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stand: type[Stand]
-) -> None:
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Testbed:
+    """A testbed with a rig, whose hosts nobody asks for anything."""
     (tmp_path / "lab.toml").write_text(RIG)
-    testbed = load(tmp_path / "lab.toml")["lab"]
     monkeypatch.setattr(module, "RigLabs", NoRig)
+    monkeypatch.setattr(NoRig, "made", [], raising=False)
+    monkeypatch.setattr(rig_care, "places", lambda *_: {})
+    monkeypatch.setattr(rig_care, "clocks", lambda *_: [])
+    return load(tmp_path / "lab.toml")["lab"]
+
+
+@pytest.fixture
+def on_rig(lab: Testbed) -> Iterator[Bench]:
+    one = Bench(lab, new_run_id(), Watch(), lambda _: None)
+    yield one
+    one.close()
+
+
+def test_every_host_of_a_rig_is_held_once_before_the_first_deployment(
+    lab: Testbed, monkeypatch: pytest.MonkeyPatch, stand: type[Stand]
+) -> None:
     held: list[tuple[dict[str, object], int]] = []
 
     def places(rig: object, placement: Placement) -> dict[str, object]:
@@ -272,10 +298,93 @@ def test_every_host_of_a_rig_is_held_once_before_the_first_deployment(
         return {}
 
     monkeypatch.setattr(rig_care, "places", places)
-    monkeypatch.setattr(rig_care, "clocks", places)
-    one = Bench(testbed, new_run_id(), Watch(), lambda hosts: held.append((dict(hosts), len(stand.tried))))
+    one = Bench(lab, new_run_id(), Watch(), lambda hosts: held.append((dict(hosts), len(stand.tried))))
     one.system(GOOD)
     one.system(OTHER)
     one.close()
     assert held == [({"dut1": "lab on dut1", "gen1": "lab on gen1"}, 0)]
     assert stand.tried == [GOOD, OTHER]
+
+
+def test_a_rig_that_lost_a_host_is_not_measured_on_any_more(on_rig: Bench, stand: type[Stand]) -> None:
+    on_rig.system(GOOD)
+    NoRig.made[0].broken = "the run's agent on dut1 is gone: the connection was lost: timed out"
+    for topology in (GOOD, OTHER):
+        with pytest.raises(
+            DeploymentError, match=r"^testbed lab broke earlier: .* on dut1 .*lost.* nothing is held"
+        ):
+            on_rig.system(topology)
+    NoRig.made[0].broken = ""
+    with pytest.raises(DeploymentError, match="broke earlier"):
+        on_rig.system(GOOD)
+    assert stand.tried == [GOOD]
+
+
+def test_a_run_whose_agent_here_ended_does_not_go_on_without_the_lock(bench: Bench, stand: type[Stand]) -> None:
+    bench.system(GOOD)
+    NoLab.made[0].broken = "the run's agent is gone: exit status -9"
+    with pytest.raises(DeploymentError, match="exit status -9; without it nothing is held"):
+        bench.system(GOOD)
+
+
+def test_a_host_that_is_not_reached_is_not_tried_by_every_test(on_rig: Bench, stand: type[Stand]) -> None:
+    NoRig.made[0].unreached = "on gen1: no route to host"
+    with pytest.raises(DeploymentError, match=r"^on gen1: no route to host"):
+        on_rig.system(GOOD)
+    with pytest.raises(DeploymentError, match=r"^testbed lab broke earlier: on gen1: no route to host"):
+        on_rig.system(OTHER)
+    assert (NoRig.made[0].asked, stand.tried) == (1, [])
+
+
+def test_a_port_that_is_not_there_is_told_once(on_rig: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Placement] = []
+
+    def places(_: object, placement: Placement) -> dict[str, object]:
+        asked.append(placement)
+        raise DeploymentError("host dut1: port eth1: there is no such interface")
+
+    monkeypatch.setattr(rig_care, "places", places)
+    for _ in range(3):
+        with pytest.raises(DeploymentError, match="no such interface"):
+            on_rig.system(GOOD)
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("here", "allowed", "left"),
+    [
+        ((), {0, 1, 2, 3}, {0, 1, 2, 3}),
+        (("gen1",), {0, 7}, {0}),
+        (("dut1",), {0, 1, 2, 7}, {0, 7}),
+        (("dut1", "gen1"), {0, 1, 2, 7}, {0}),
+        (("dut1", "gen1"), {1, 7}, {7}),  # the device's come first
+        (("gen1",), {7}, {7}),
+    ],
+)
+def test_pytest_keeps_off_the_cores_in_use_here(
+    on_rig: Bench,
+    monkeypatch: pytest.MonkeyPatch,
+    here: tuple[str, ...],
+    allowed: set[int],
+    left: set[int],
+) -> None:
+    kept: list[set[int]] = []
+    monkeypatch.setattr(NoRig, "here", frozenset(here))
+    monkeypatch.setattr(on_rig, "_allowed", allowed)
+    monkeypatch.setattr(os, "sched_setaffinity", lambda _, cores: kept.append(set(cores)))
+    on_rig.system(GOOD)
+    assert kept == [left]
+
+
+def test_what_was_set_is_put_back_where_the_clock_cannot_be(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+
+    def lost() -> list[str]:
+        raise DeploymentError("the clock's agent is gone")
+
+    monkeypatch.setattr(bench.clock, "done", lost)
+    monkeypatch.setattr(bench.care, "release", lambda: done.append("released"))
+    with pytest.raises(DeploymentError, match="the clock's agent is gone"):
+        bench.close()
+    assert done == ["released"]
+    monkeypatch.undo()

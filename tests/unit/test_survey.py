@@ -64,6 +64,23 @@ def test_a_card_is_known_by_its_slot(tmp_path: Path) -> None:
     assert (nic.node, nic.speed_mbits) == (None, None)
 
 
+def test_cards_that_no_driver_of_the_kernels_has_are_known_apart_by_their_slots(tmp_path: Path) -> None:
+    slots = ["0000:3b:00.0", "0000:d8:00.0"]
+    driver = tmp_path / "sys/bus/pci/drivers/vfio-pci"
+    driver.mkdir(parents=True)
+    for node, slot in enumerate(slots):
+        write(tmp_path, {f"sys/bus/pci/devices/{slot}/numa_node": str(node)})
+    (tmp_path / f"sys/bus/pci/devices/{slots[0]}/driver").symlink_to(driver)
+    found = survey([], [*slots, "none7"], tmp_path)
+    assert [(nic.interface, nic.pci, nic.node, nic.driver) for nic in found.nics] == [
+        ("0000:3b:00.0", "0000:3b:00.0", 0, "vfio-pci"),
+        ("0000:d8:00.0", "0000:d8:00.0", 1, None),
+        ("none7", None, None, None),
+    ]
+    assert found.nics[0].settings == {}
+    assert Survey.of(json.loads(json.dumps(found.to_json()))) == found
+
+
 def test_this_machine_and_the_way_through_json(tmp_path: Path) -> None:
     cores = sorted(os.sched_getaffinity(0))
     here = survey(cores, ["lo"])
