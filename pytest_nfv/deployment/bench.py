@@ -63,6 +63,7 @@ class Bench:
         self._broken = ""
         self._failed: dict[Topology, str] = {}
         self._allowed = os.sched_getaffinity(0)
+        self._usable = usable_cores()  # now: later we keep off the device's
 
     def hosts(self) -> Mapping[str, Host]:
         """Return the hosts by role, and those of a rig by name too."""
@@ -131,7 +132,7 @@ class Bench:
     def _place(self, topology: Topology) -> Placement:
         if self._labs is not None:
             return place_on_rig(topology, self.testbed, self._labs.cores())
-        return place(topology, self.testbed, usable_cores())
+        return place(topology, self.testbed, self._usable)
 
     def _cores_here(self, placement: Placement) -> Sequence[Sequence[int]]:
         if self._labs is not None:

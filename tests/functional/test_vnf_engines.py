@@ -1,4 +1,4 @@
-"""Network functions of the kernel and of XDP over real frames: all that comes out is what the oracle says."""
+"""Network functions of kernel, XDP and testpmd over real frames: all that comes out is what the oracle says."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ from pytest_nfv.hosts.lab import Lab
 from pytest_nfv.hosts.local import LocalHost
 from pytest_nfv.hosts.namespace import NamespaceHost
 from pytest_nfv.hosts.run_id import new_run_id
-from pytest_nfv.model.nf import NEIGHBOURS, Firewall, Function, L2Fwd, L3Fwd, Signature
+from pytest_nfv.model.nf import ADDRESSES, NEIGHBOURS, Firewall, Function, L2Fwd, L3Fwd, Signature
+from pytest_nfv.model.offer import PortSpec
 from pytest_nfv.model.routes import Route, RouteTable
 from pytest_nfv.model.rules import Rule, RuleSet
 from pytest_nfv.vnfs.kernel import KernelEngine
+from pytest_nfv.vnfs.testpmd import TestpmdEngine
 from pytest_nfv.vnfs.xdp import XdpEngine
 from tests.functional.vnf_bench import MTU, NICS, Bench, agrees
 from tests.functional.vnf_frames import others, packet, packets
@@ -114,6 +116,36 @@ def test_l2fwd_moves_every_frame(bench: Bench, start: Start, kind: type[Engine])
         agrees(bench, L2Fwd(), frames)
 
     check()
+
+
+def is_fragment(frame: bytes) -> bool:
+    """Whether an IPv4 frame is one: the kernel puts those together before DPDK's net_af_packet gets them."""
+    return bool(int.from_bytes(frame[20:22]) & 0x3FFF)
+
+
+def test_testpmd_moves_every_frame_but_fragments(bench: Bench, lacks: Callable[[CapabilityMissing], None]) -> None:
+    engine = TestpmdEngine(bench.lab, bench.vnf, L2Fwd(), "vnf0")
+    nics = [
+        PortSpec("af_packet", address, MTU, {"interface": name})
+        for name, address in zip(NICS, ADDRESSES, strict=True)
+    ]
+    try:
+        engine.start(nics, [min(os.sched_getaffinity(0))])
+    except CapabilityMissing as missing:
+        lacks(missing)
+
+    whole = packets().filter(lambda sent: not is_fragment(sent[1]))
+
+    @FEW
+    @given(st.lists(st.one_of(whole, others()), min_size=10, max_size=30))
+    def check(frames: list[tuple[int, bytes]]) -> None:
+        agrees(bench, L2Fwd(), frames)
+
+    try:
+        check()
+        assert all(nic.tx_frames > 0 for nic in engine.counters())
+    finally:
+        engine.stop()
 
 
 @pytest.mark.parametrize(

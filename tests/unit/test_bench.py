@@ -170,6 +170,15 @@ def test_a_testbed_that_could_not_be_put_back_stays_broken(bench: Bench, stand: 
     assert stand.tried == [GOOD]
 
 
+def test_another_is_placed_although_we_keep_off_the_devices_cores(
+    bench: Bench, stand: type[Stand], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.system(GOOD)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3})
+    bench.system(OTHER)
+    assert stand.tried == [GOOD, OTHER]
+
+
 def test_what_cannot_be_placed_touches_nothing(bench: Bench, stand: type[Stand]) -> None:
     bench.system(GOOD)
     with pytest.raises(CapabilityMissing) as raised:
