@@ -27,14 +27,19 @@ SWITCHES = ["linux-bridge", "ovs", "ovs-dpdk", "testpmd"]
 Run = Callable[..., pytest.RunResult]
 
 
-def lab_file(hosts: dict[str, int], cables: Sequence[tuple[str, str]]) -> str:
-    """Return a testbed file: hosts with the core that each has, `gen` generating, and the cables between them."""
+def lab_file(
+    hosts: dict[str, int], cables: Sequence[tuple[str, str]], may_change: Sequence[str] = ("huge-pages",)
+) -> str:
+    """Return a testbed file: hosts with the core that each has, `gen` generating, and the cables between them.
+
+    Devices let a run change what `may_change` says.
+    """
     text = ""
     for name, core in hosts.items():
         role = "generator" if name == "gen" else "device"
         ports = sorted({end.partition(".")[2] for cable in cables for end in cable if end.startswith(f"{name}.")})
         text += f'[host.{name}]\nssh = "{name}"\npython = "{sys.executable}"\n{role}_cores = [{core}]\n'
-        text += 'may_change = ["huge-pages"]\n'
+        text += f"may_change = {list(may_change)}\n" if role == "device" else ""
         text += "".join(f'ports.{port} = {{ interface = "{port}" }}\n' for port in ports)
     for one, other in cables:
         text += f'[[link]]\nends = ["{one}", "{other}"]\nspeed = "10MbE"\n'

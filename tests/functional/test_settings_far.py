@@ -14,8 +14,7 @@ import pytest
 
 from tests.functional.conftest import EASY, wait_for
 from tests.functional.ssh_lab import SshLab, ssh_lab
-from tests.functional.test_rig import BACK_TO_BACK
-from tests.functional.test_rig import lab_file as file_of
+from tests.functional.test_rig import BACK_TO_BACK, lab_file
 from tests.unit.cpu_tree import CPU, make_tree, read
 
 pytestmark = [
@@ -44,9 +43,8 @@ def lab(tmp_path: Path, tree: Path, needs: Callable[[str], None]) -> Iterator[Ss
     needs("two-cores")
     with ssh_lab(tmp_path) as made:
         made.dut.inside("mount", "--bind", str(tree / CPU), f"/{CPU}")
-        allowed = 'device_cores = [0]\nmay_change = ["cpu-frequency", "governor", "offloads"]'
-        text = file_of({"dut": 0, "gen": 1}, BACK_TO_BACK)
-        (tmp_path / "lab.toml").write_text(text.replace("device_cores = [0]", allowed))
+        text = lab_file({"dut": 0, "gen": 1}, BACK_TO_BACK, ["cpu-frequency", "governor", "offloads"])
+        (tmp_path / "lab.toml").write_text(text)
         (tmp_path / "test_far.py").write_text(SUITE)
         yield made
 
