@@ -104,7 +104,7 @@ class Agent:
                 self._remove(role)
             except (DeploymentError, OSError) as error:
                 trouble.append(f"namespace {role}: {error}")
-        return trouble + remains.put_back(self._run_id, self._directory)[1]
+        return trouble + remains.put_back(self._run_id, self._directory, named=None)[1]
 
     def _space(self, role: str) -> netns.Namespace:
         if role not in self._spaces:

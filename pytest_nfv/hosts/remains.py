@@ -38,11 +38,17 @@ def send_home(run_id: str, directory: Path) -> tuple[list[str], list[str]]:
     return each(lambda: kill_processes(run_id), lambda: give_back_interfaces(directory))
 
 
-def put_back(run_id: str, directory: Path, named: Path = NAMED) -> tuple[list[str], list[str]]:
-    """Put back the rest, settings before what only takes room; return as `each`."""
+def put_back(run_id: str, directory: Path, named: Path | None = NAMED) -> tuple[list[str], list[str]]:
+    """Put back the rest, settings before what only takes room; return as `each`.
+
+    Args:
+        run_id: whose.
+        directory: the run's own.
+        named: where namespaces of its name are removed; None where whoever made them has removed them.
+    """
+    away = (directory / ADOPTED).exists()  # a namespace keeps its name while a card is in it: it is the way to it
     return each(
-        # A namespace keeps its name for as long as a card is in it: the name is the way to the card.
-        lambda: [] if (directory / ADOPTED).exists() else remove_namespaces(run_id, named),
+        lambda: [] if named is None or away else remove_namespaces(run_id, named),
         lambda: remove_directory(directory),
         lambda: cgroups.remove_groups(run_id),
     )
