@@ -224,7 +224,7 @@ def test_without_huge_pages_dpdk_takes_plain_memory_and_says_so(lab: FakeLab) ->
     lab.huge_mib = 0
     switch = dpdk(lab)
     switch.start(2, 1500, [0])
-    assert "--no-huge --legacy-mem -m 186" in lab.host.configured()
+    assert "--no-huge --legacy-mem -m 279" in lab.host.configured()
     assert switch.notes == ("no huge pages for DPDK: 186 MiB of huge pages are not free",)
 
 
