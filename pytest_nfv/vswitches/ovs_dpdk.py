@@ -164,8 +164,8 @@ class OvsDpdk:
             return config | {"dpdk-socket-mem": str(size), "dpdk-socket-limit": str(size)}, []
         if _free_mib() < 2 * size:
             raise CapabilityMissing(self.name, why, f"give the machine {2 * size} MiB of free memory")
-        # In one piece, of pages of 4 KiB, pools do not fit as closely: with what is enough on huge pages four ports
-        # did not come up, and with half as much again they did.
+        # In one piece, of pages of 4 KiB, pools do not fit as closely: with what is enough on huge pages, four
+        # ports did not come up, and with half as much again they did.
         plain = {"dpdk-extra": f"{common} --no-huge --legacy-mem -m {size * 3 // 2}"}
         return config | plain, [f"no huge pages for DPDK: {why}"]
 
