@@ -51,7 +51,7 @@ def test_there_and_back(lab: SshLab, tmp_path: Path) -> None:
         init = next(Path(place).glob("lib/python3*/site-packages/pytest_nfv/__init__.py"))
         init.write_text(init.read_text().replace(f'"{__version__}"', '"0.0.1"'))
         with pytest.raises(
-            DeploymentError, match=r"dut has pytest-nfv 0\.0\.1, at .*, and here is .*; run: python -m pytest_nfv"
+            DeploymentError, match=r"dut has pytest-nfv 0\.0\.1 at .*, and here is .*; run: python -m pytest_nfv"
         ):
             provision.check_version(far)
         Path(place, "pytest-nfv.provisioned").write_text("unfinished")
